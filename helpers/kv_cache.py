@@ -1,0 +1,80 @@
+"""The key-value cache: what makes writing the next token cost one step and not the whole text again.
+
+Sizes as in `helpers.transformer`: B rows, T new tokens, S tokens so far, K key-value heads of size D.
+"""
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from helpers.transformer import Config
+
+
+class KVCache:
+    """Keys and values of every token seen so far, made by `Transformer.cache(batch, capacity)`.
+
+    The tokens of a row stand in slots 0 to `length` - 1. A slot that holds padding is remembered as not real.
+    Raises ValueError for an encoder, and for a capacity outside 1 to the model's context.
+    """
+
+    def __init__(self, config: "Config", batch: int, capacity: int, device: torch.device, dtype: torch.dtype):
+        if not config.causal:
+            raise ValueError("config.causal is False: in an encoder old tokens see new ones, so nothing can be kept.")
+        if not 1 <= capacity <= config.context:
+            raise ValueError(f"capacity is {capacity}; give 1 to {config.context}, the tokens this model can see.")
+        shape = (config.layers, batch, config.kv_heads, capacity, config.head_size)
+        self.keys = torch.empty(shape, device=device, dtype=dtype)                  # (layers, B, K, capacity, D)
+        self.values = torch.empty(shape, device=device, dtype=dtype)
+        self.real = torch.ones(batch, capacity, dtype=torch.bool, device=device)    # False where padding stands
+        self.padded = False
+        self.length = 0                                                             # S, tokens in each row
+
+    @property
+    def capacity(self) -> int:
+        """Tokens each row has room for."""
+        return self.keys.shape[3]
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that one more token in one row takes."""
+        layers, _, kv_heads, _, head_size = self.keys.shape
+        return 2 * layers * kv_heads * head_size * self.keys.element_size()
+
+    def extend(self, batch: int, new: int, padding_mask: Tensor | None) -> Tensor | None:
+        """Make room for `new` tokens a row; returns which slots are real, (B, S), or None when all are."""
+        if batch != self.keys.shape[1]:
+            raise ValueError(f"ids has {batch} rows; this cache was made for {self.keys.shape[1]}.")
+        if self.length + new > self.capacity:
+            raise ValueError(f"the cache holds {self.length} of {self.capacity} tokens and cannot take {new} more; "
+                             "make a larger one: model.cache(batch, capacity).")
+        if padding_mask is not None:
+            self.real[:, self.length:self.length + new] = padding_mask
+            self.padded = self.padded or not bool(padding_mask.all())
+        self.length += new
+        return self.real[:, :self.length] if self.padded else None
+
+    def layer(self, index: int) -> "LayerCache":
+        """The part of one layer."""
+        return LayerCache(self.keys[index], self.values[index], self.length)
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first `length` tokens of each row."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"length is {length}; the cache holds {self.length} tokens, so give 0 to {self.length}.")
+        self.real[:, length:] = True
+        self.length = length
+
+
+class LayerCache:
+    """One layer's keys and values, (B, K, capacity, D), of which the first `length` slots count."""
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int):
+        self.keys, self.values, self.length = keys, values, length
+
+    def add(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the newest k and v, (B, K, T, D); returns all so far, (B, K, S, D)."""
+        first = self.length - k.shape[2]
+        self.keys[:, :, first:self.length] = k
+        self.values[:, :, first:self.length] = v
+        return self.keys[:, :, :self.length], self.values[:, :, :self.length]

@@ -1,0 +1,351 @@
+"""One Transformer, from which `Config` makes SmolLM2, Llama, GPT-2, MiniLM and the models you train in this course.
+
+Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. The cache that
+makes writing fast is in `kv_cache.py`. Sizes have one letter each:
+
+    B batch   T new tokens   S all tokens so far   C channels (d_model)   H heads   K key-value heads   D head size
+    V vocabulary
+"""
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.kv_cache import KVCache, LayerCache
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every choice that makes one transformer different from another. The defaults are those of 2024-26.
+
+    Raises ValueError, naming the field, when the choices contradict each other.
+    """
+    vocabulary: int
+    context: int                          # the longest text it may see, in tokens
+    d_model: int                          # C, the width of a token's vector
+    layers: int
+    heads: int                            # H
+    kv_heads: int | None = None           # K: groups of heads share keys and values; None gives each head its own
+    d_ff: int | None = None               # inner width of the feed-forward network; None is 4 d_model
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    norm_at: Literal["before", "after"] = "before"      # of each sublayer (GPT-2 and later), or after its addition
+    norm_eps: float = 1e-5
+    mlp: Literal["swiglu", "gelu", "gelu_tanh", "relu2"] = "swiglu"
+    positions: Literal["rope", "learned", "sinusoidal", "alibi", "none"] = "rope"
+    rope_base: float = 10_000.0
+    bias: bool = False
+    qk_norm: bool = False                 # normalise queries and keys, head by head
+    causal: bool = True                   # a token sees only itself and what came before
+    tied: bool = True                     # the table that embeds tokens also reads them out
+    token_types: int = 0                  # BERT: which of two sentences a token belongs to
+    embedding_norm: bool = False          # BERT: one more norm, before the first block
+    output: Literal["logits", "hidden"] = "logits"
+
+    def __post_init__(self):
+        object.__setattr__(self, "kv_heads", self.kv_heads or self.heads)
+        object.__setattr__(self, "d_ff", self.d_ff or 4 * self.d_model)
+        for name in ("vocabulary", "context", "d_model", "layers", "heads", "kv_heads", "d_ff"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model is {self.d_model}; it must be a multiple of heads, {self.heads}.")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads is {self.kv_heads}; it must divide heads, {self.heads}.")
+        if self.positions in ("rope", "sinusoidal") and self.head_size % 2:
+            raise ValueError(f"head size d_model / heads is {self.head_size}; {self.positions} needs an even one.")
+
+    @property
+    def head_size(self) -> int:
+        """D, the size of one query, key or value."""
+        return self.d_model // self.heads
+
+    @classmethod
+    def smollm2(cls) -> "Config":
+        """SmolLM2-135M (Hugging Face, 2024): a small Llama."""
+        return cls(vocabulary=49_152, context=8_192, d_model=576, layers=30, heads=9, kv_heads=3, d_ff=1_536,
+                   rope_base=100_000.0)
+
+    @classmethod
+    def gpt2(cls, size: str = "gpt2") -> "Config":
+        """GPT-2 (Radford et al., 2019): "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl"."""
+        sizes = {"gpt2": (768, 12, 12), "gpt2-medium": (1_024, 24, 16), "gpt2-large": (1_280, 36, 20),
+                 "gpt2-xl": (1_600, 48, 25)}
+        if size not in sizes:
+            raise ValueError(f"size is {size!r}; choose one of {', '.join(sizes)}.")
+        d_model, layers, heads = sizes[size]
+        return cls(vocabulary=50_257, context=1_024, d_model=d_model, layers=layers, heads=heads, norm="layernorm",
+                   mlp="gelu_tanh", positions="learned", bias=True)
+
+    @classmethod
+    def minilm(cls) -> "Config":
+        """all-MiniLM-L6-v2 (Wang et al., 2020), an encoder: a BERT of six layers."""
+        return cls(vocabulary=30_522, context=512, d_model=384, layers=6, heads=12, d_ff=1_536, norm="layernorm",
+                   norm_at="after", norm_eps=1e-12, mlp="gelu", positions="learned", bias=True, causal=False,
+                   token_types=2, embedding_norm=True, output="hidden")
+
+    @classmethod
+    def storyteller(cls, vocabulary: int) -> "Config":
+        """The course's own small model, which learns to tell stories in about a minute on two CPU cores."""
+        return cls(vocabulary=vocabulary, context=256, d_model=128, layers=4, heads=4, mlp="relu2", qk_norm=True)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention (Vaswani et al., 2017): each query gets a mixture of the values.
+
+    q: (..., H, T, D); k, v: (..., K, S, D) with H a multiple of K, or (T, D) and (S, D) for one head.
+    causal: the queries are the last T of S tokens, and none sees a later one.
+    mask: instead of causal, a bool (..., T, S) that is True where a query may look, or a float added to the scores.
+    Returns (..., H, T, D). Raises ValueError when the shapes do not fit together.
+    """
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2] or (causal and q.shape[-2] > k.shape[-2]):
+        raise ValueError(f"q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)} do not fit: q and k share "
+                         "D, k and v share S, and a causal q has at most S tokens.")
+    T, S = q.shape[-2], k.shape[-2]
+    if mask is None and causal and 1 < T < S:
+        mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+    shared = q.ndim > 2 and q.shape[-3] != k.shape[-3]      # several query heads to one key-value head
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and causal and T == S,
+                                          enable_gqa=shared)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al., 2021): turn each pair (x[i], x[i + D/2]) by an angle that grows with position.
+
+    x: (B, T, H, D); cos, sin: (T, 1, D/2) or (B, T, 1, D/2). Returns (B, T, H, D).
+    """
+    left, right = x.chunk(2, dim=-1)                        # (B, T, H, D/2) each
+    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+
+
+def rope_angles(context: int, head_size: int, base: float) -> Tensor:
+    """Angle of every position and pair: position / base^(2i/D), as (context, D/2)."""
+    frequencies = base ** (-torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)    # (D/2,)
+    return torch.outer(torch.arange(context, dtype=torch.float64), frequencies)                # (context, D/2)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """Slope of each head, (H,): a score loses slope x distance (Press et al., 2021).
+
+    For a power of two they are 2^(-8/H), 2^(-16/H), ...; otherwise the missing ones come from every other slope of 2H.
+    """
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+    slopes += [2 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+    return torch.tensor(slopes)
+
+
+def make_norm(config: Config, size: int) -> nn.Module:
+    """LayerNorm (Ba et al., 2016) or RMSNorm (Zhang and Sennrich, 2019) over the last dimension."""
+    if config.norm == "layernorm":
+        return nn.LayerNorm(size, eps=config.norm_eps)
+    return nn.RMSNorm(size, eps=config.norm_eps)
+
+
+@dataclass
+class Places:
+    """Where the tokens of one forward pass stand: worked out once, used by every layer."""
+    mask: Tensor | None                   # who sees whom, (B or 1, H or 1, T, S); None where a plain triangle says it
+    cos: Tensor | None = None             # rotary positions, (B or 1, T, 1, D/2)
+    sin: Tensor | None = None
+
+
+class Attention(nn.Module):
+    """Many heads: every token asks, every earlier token answers, each head with its own question."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        H, K, D = config.heads, config.kv_heads, config.head_size
+        self.qkv = nn.Linear(config.d_model, (H + 2 * K) * D, bias=config.bias)     # one matrix is faster than three
+        self.out = nn.Linear(H * D, config.d_model, bias=config.bias)
+        self.q_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
+        self.k_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
+
+    def forward(self, x: Tensor, places: Places, cache: LayerCache | None = None) -> Tensor:
+        """x: (B, T, C) to (B, T, C)."""
+        H, K, D = self.config.heads, self.config.kv_heads, self.config.head_size
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, H + 2 * K, D).split([H, K, K], dim=2)      # (B, T, H | K | K, D)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if places.cos is not None:
+            q, k = rotate(q, places.cos, places.sin), rotate(k, places.cos, places.sin)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))                      # (B, H | K, T, D)
+        if cache is not None:
+            k, v = cache.add(k, v)                                                  # (B, K, S, D)
+        mixed = attention(q, k, v, causal=self.config.causal, mask=places.mask)     # (B, H, T, D)
+        return self.out(mixed.transpose(1, 2).reshape(B, T, C))                     # (B, T, C)
+
+
+class MLP(nn.Module):
+    """The feed-forward network: each token by itself, widened, bent, narrowed.
+
+    swiglu (Shazeer, 2020) multiplies what it widens by a gate; relu2 is the square of relu (So et al., 2021).
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.kind = config.mlp
+        inner = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff          # the gate is a second widening
+        self.up = nn.Linear(config.d_model, inner, bias=config.bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, C) to (B, T, C)."""
+        wide = self.up(x)                                                           # (B, T, d_ff), twice for swiglu
+        if self.kind == "swiglu":
+            gate, wide = wide.chunk(2, dim=-1)                                      # (B, T, d_ff) each
+            wide = F.silu(gate) * wide
+        elif self.kind == "relu2":
+            wide = F.relu(wide).square()
+        else:
+            wide = F.gelu(wide, approximate="tanh" if self.kind == "gelu_tanh" else "none")
+        return self.down(wide)                                                      # (B, T, C)
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward network; each adds to the residual stream and replaces nothing."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.norm_at = config.norm_at
+        self.attention_norm = make_norm(config, config.d_model)
+        self.attention = Attention(config)
+        self.mlp_norm = make_norm(config, config.d_model)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, places: Places, cache: LayerCache | None = None) -> Tensor:
+        """x: (B, T, C) to (B, T, C)."""
+        if self.norm_at == "after":
+            x = self.attention_norm(x + self.attention(x, places, cache))
+            return self.mlp_norm(x + self.mlp(x))
+        x = x + self.attention(self.attention_norm(x), places, cache)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Transformer(nn.Module):
+    """Embed the tokens, pass them through equal blocks, and give a score to every token that could come next."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        C = config.d_model
+        self.embed = nn.Embedding(config.vocabulary, C)
+        if config.positions == "learned":
+            self.position = nn.Embedding(config.context, C)
+        if config.token_types:
+            self.token_type = nn.Embedding(config.token_types, C)
+        self.embed_norm = make_norm(config, C) if config.embedding_norm else nn.Identity()
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = make_norm(config, C) if config.norm_at == "before" else nn.Identity()
+        if config.output == "logits" and not config.tied:
+            self.unembed = nn.Linear(C, config.vocabulary, bias=False)
+        self.init_weights()
+        self.init_tables()
+
+    def init_weights(self) -> None:
+        """Small normal weights; those that write into the residual stream smaller still (Radford et al., 2019)."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                writes = name.endswith(("attention.out.weight", "mlp.down.weight"))
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def init_tables(self) -> None:
+        """What positions look like; computed in float64, never trained, never saved."""
+        config = self.config
+        if config.positions in ("rope", "sinusoidal"):
+            size = config.head_size if config.positions == "rope" else config.d_model
+            angles = rope_angles(config.context, size, config.rope_base)            # (context, D/2 or C/2)
+            self.register_buffer("cos", angles.cos().float(), persistent=False)
+            self.register_buffer("sin", angles.sin().float(), persistent=False)
+        if config.positions == "alibi":
+            self.register_buffer("slopes", alibi_slopes(config.heads), persistent=False)
+
+    def forward(self, ids: Tensor, cache: KVCache | None = None, padding_mask: Tensor | None = None) -> Tensor:
+        """Scores of every possible next token, after every token.
+
+        ids: (B, T) whole numbers below the vocabulary size.
+        cache: what earlier calls saw; the new tokens are added to it.
+        padding_mask: (B, T), True where a token is real; padding may stand on the left or the right.
+        Returns logits (B, T, V), or hidden states (B, T, C) when config.output is "hidden".
+        Raises ValueError for wrong shapes, dtypes, ids, and a text longer than the context or the cache's room.
+        """
+        hidden = self.hidden(ids, cache, padding_mask)
+        return self.head(hidden) if self.config.output == "logits" else hidden
+
+    def hidden(self, ids: Tensor, cache: KVCache | None = None, padding_mask: Tensor | None = None) -> Tensor:
+        """The final residual stream (B, T, C), after the last norm: what `head` reads. Arguments as in forward."""
+        self.check(ids, padding_mask)
+        B, T = ids.shape
+        seen = cache.extend(B, T, padding_mask) if cache is not None else padding_mask      # (B, S) or None
+        past = cache.length - T if cache is not None else 0
+        positions = self.positions(past, T, seen, ids.device)                       # (1 or B, T)
+        x = self.embed(ids)                                                         # (B, T, C)
+        if self.config.positions == "learned":
+            x = x + self.position(positions)
+        if self.config.positions == "sinusoidal":
+            x = x + torch.cat([self.sin[positions], self.cos[positions]], dim=-1)
+        if self.config.token_types:
+            x = x + self.token_type.weight[0]                                       # we only ever use one sentence
+        x = self.embed_norm(x)
+        places = self.places(positions, past, T, seen)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, places, cache.layer(layer) if cache is not None else None)
+        return self.norm(x)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Compare each vector with the vector of every token: (..., C) to logits (..., V)."""
+        return F.linear(hidden, self.embed.weight if self.config.tied else self.unembed.weight)
+
+    def cache(self, batch: int, capacity: int | None = None) -> KVCache:
+        """An empty cache with room for `capacity` tokens (the whole context when None) in each of `batch` rows."""
+        weight = self.embed.weight
+        capacity = self.config.context if capacity is None else capacity
+        return KVCache(self.config, batch, capacity, weight.device, weight.dtype)
+
+    def check(self, ids: Tensor, padding_mask: Tensor | None) -> None:
+        """Raise ValueError, in one sentence, for input this model cannot take."""
+        if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
+            kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+            raise ValueError(f"ids is {kind}; give whole numbers, such as torch.tensor([[1, 2]]).")
+        if ids.ndim != 2 or 0 in ids.shape:
+            raise ValueError(f"ids has shape {tuple(ids.shape)}; give (B, T) with at least one token.")
+        if ids.shape[1] > self.config.context:
+            raise ValueError(f"ids has {ids.shape[1]} tokens; this model sees at most {self.config.context}: "
+                             "shorten the text.")
+        low, high = (int(edge) for edge in ids.aminmax())
+        if low < 0 or high >= self.config.vocabulary:
+            raise ValueError(f"ids holds {low if low < 0 else high}; this model's tokens are 0 to "
+                             f"{self.config.vocabulary - 1}. Was it made by another tokenizer?")
+        if padding_mask is not None and (padding_mask.dtype != torch.bool or padding_mask.shape != ids.shape):
+            raise ValueError(f"padding_mask is {padding_mask.dtype} {tuple(padding_mask.shape)}; give bool "
+                             f"{tuple(ids.shape)}, True where a token is real.")
+
+    def positions(self, past: int, T: int, seen: Tensor | None, device: torch.device) -> Tensor:
+        """Position of each new token, counted over real tokens only: (1, T), or (B, T) where there is padding."""
+        if seen is None:
+            return torch.arange(past, past + T, device=device)[None]                # (1, T)
+        return (seen.cumsum(dim=1) - 1).clamp(min=0)[:, past:]                      # (B, T)
+
+    def places(self, positions: Tensor, past: int, T: int, seen: Tensor | None) -> Places:
+        """The mask and the rotary angles that all layers of this pass share."""
+        config, S = self.config, past + T
+        mask = None
+        if seen is not None or config.positions == "alibi":
+            slots = torch.arange(S, device=positions.device)                        # (S,)
+            mine = slots[past:, None]                                               # (T, 1)
+            mask = (slots <= mine if config.causal else slots >= 0).expand(1, 1, T, S)
+            if seen is not None:                                # padding is seen by nobody but itself: no row is empty
+                mask = mask & seen[:, None, None, :] | (slots == mine)              # (B, 1, T, S)
+        if config.positions == "alibi":
+            everyone = positions if past == 0 else self.positions(0, S, seen, positions.device)   # (1 or B, S)
+            distance = (positions[:, None, :, None] - everyone[:, None, None, :]).abs()           # (1 or B, 1, T, S)
+            bias = -self.slopes[:, None, None] * distance                           # (1 or B, H, T, S)
+            mask = bias.masked_fill(~mask, -torch.inf)
+        if config.positions != "rope":
+            return Places(mask)
+        return Places(mask, self.cos[positions][:, :, None], self.sin[positions][:, :, None])     # (1 or B, T, 1, D/2)
