@@ -1,0 +1,296 @@
+"""What every stored notebook must be: the rules nbval does not check, as one pure function.
+
+`problems(notebook, name)` returns one sentence for each broken rule, and nothing for a notebook in good form. A rule
+is a generator below: it yields the place it complains about and why, and is added to `RULES`.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+
+import lesson_table
+import notebook_store
+
+CODE_LINES, CLASS_LINES = 12, 25
+WORDS = 2500
+IGNORED_SHARE = 4  # one output cell in four may depend on the machine
+
+IGNORE_TAG = "nbval-ignore-output"
+FORBIDDEN_TAGS = ("nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution", "nbval-check-output")
+CLAIM_TAG = "claim:"
+ASSERTIONS = ("agree", "measured", "verdict")  # the functions of helpers.proof that raise when they do not hold
+
+_MARKER = re.compile(r"^\s*#+\s*((?:PYTEST_VALIDATE|NBVAL)_[A-Z_]+)\s*$", re.MULTILINE)
+_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+_SENTENCE = re.compile(r"[A-Z0-9\"'“‘(].*[.!?…][\"'”’)]?", re.DOTALL)
+_MACHINE_PATH = re.compile(
+    r"(?<![\w.:/~-])/(?:home|Users|root|tmp|var|private|opt|mnt|srv|usr|etc|content|workspace)/[\w.@+-]+"
+    r"|\b[A-Za-z]:\\\w|/site-packages/"
+)
+_THIS_MACHINE = tuple(str(p) for p in (Path(__file__).resolve().parents[1], Path.home()) if len(p.parts) > 1)
+
+
+def problems(notebook, name: str, setup: str | None = None) -> list[str]:
+    """Say in one sentence each what is wrong with the form of `notebook`; `setup` is the set-up cell it must share."""
+    found = [f"{name}, {place}: {rule.__name__}: {why}" for rule in RULES for place, why in rule(notebook)]
+    if setup is not None and setup_cell(notebook) != setup:
+        found.append(f"{name}, code cell 1: setup: differs from the other notebooks' set-up cell: copy it from there")
+    return found
+
+
+def file_problems(path: Path, setup: str | None = None) -> list[str]:
+    """The problems of a notebook file: those of its bytes, then those of what they say."""
+    content = path.read_bytes()
+    if b"\r" in content:
+        return [f"{path.name}, file: line_ends: it has carriage returns: store it with LF alone"]
+    try:
+        notebook = notebook_store.parse(content)
+    except ValueError as error:
+        return [f"{path.name}, file: json: {error}"]
+    found = [f"{path.name}, file: format: {error.message[:200]}" for error in nbformat.validator.iter_validate(notebook)]
+    if not found:
+        found = problems(notebook, path.name, setup)
+    if not found and notebook_store.text(notebook).encode("utf-8") != content:
+        found = [f"{path.name}, file: layout: not written as tools/execute.py writes it"]
+    if path.parent.name == lesson_table.FOLDER:
+        try:
+            lesson_table.lesson(notebook, path.name)
+        except ValueError as error:
+            found.append(f"{path.name}, file: head: {error}")
+    return found
+
+
+def setup_cell(notebook) -> str | None:
+    """The source of the first code cell, which all notebooks share."""
+    return next((cell.source for _, cell in _code(notebook)), None)
+
+
+# Run, once and completely
+
+
+def counts(notebook):
+    found = [cell.get("execution_count") for _, cell in _code(notebook)]
+    for number, (place, cell) in enumerate(_code(notebook), 1):
+        if not cell.source.strip():
+            yield place, "it is empty: delete it"
+        elif cell.get("execution_count") != number:
+            yield place, f"its execution count is {found[number - 1]}, expected {number}: run python tools/execute.py"
+        elif any(out.get("execution_count", number) != number for out in cell.outputs):
+            yield place, "its result carries another execution count: run python tools/execute.py"
+    if not found:
+        yield "file", "it has no code cell"
+
+
+def errors(notebook):
+    for place, out in _outputs(notebook):
+        if out.output_type == "error":
+            yield place, f"a stored {out.get('ename', 'error')}: a cell that shows an error catches it and prints it"
+
+
+def stderr(notebook):
+    for place, out in _outputs(notebook):
+        if out.output_type == "stream" and out.name != "stdout":
+            yield place, f"it wrote to {out.name}: {_start(out.text)!r}"
+
+
+def empty_outputs(notebook):
+    for place, out in _outputs(notebook):
+        if out.output_type == "stream":
+            shown = [out.text]
+        else:
+            shown = list(out.get("data", {}).values())
+        if out.output_type != "error" and not any(str(value).strip() for value in shown):
+            yield place, f"a stored {out.output_type} shows nothing"
+
+
+# Nothing of the machine or the moment
+
+
+def kernelspec(notebook):
+    if notebook.metadata.get("kernelspec") != notebook_store.KERNELSPEC:
+        yield "file", f"its kernelspec is {dict(notebook.metadata.get('kernelspec', {}))}, not python3's"
+    if notebook.metadata.get("language_info") != notebook_store.LANGUAGE_INFO:
+        yield "file", "its language_info is not the one tools/execute.py stores"
+
+
+def metadata(notebook):
+    for key in notebook.metadata:
+        if key not in notebook_store.NOTEBOOK_METADATA:
+            kind = "saved widget state" if key == "widgets" else "metadata that changes from save to save"
+            yield "file", f"{key!r} is {kind}: run python tools/execute.py"
+    for place, cell in _cells(notebook):
+        for key in cell.metadata:
+            if key not in notebook_store.CELL_METADATA:
+                yield place, f"its metadata has {key!r}, which is not kept: run python tools/execute.py"
+
+
+def widget_views(notebook):
+    for place, out in _outputs(notebook):
+        if notebook_store.WIDGET_VIEW in out.get("data", {}):
+            yield place, "a widget view is stored, which a reader without a kernel sees as an error"
+
+
+def ids(notebook):
+    seen = Counter(cell.get("id") for cell in notebook.cells)
+    for place, cell in _cells(notebook):
+        if not _ID.fullmatch(cell.get("id") or ""):
+            yield place, f"its id is {cell.get('id')!r}: run python tools/execute.py, which gives it one"
+        elif seen[cell.id] > 1:
+            yield place, f"its id {cell.id!r} occurs {seen[cell.id]} times"
+
+
+def machine_paths(notebook):
+    for place, shown in _texts(notebook):
+        found = _MACHINE_PATH.search(shown)
+        found = found[0] if found else next((path for path in _THIS_MACHINE if path in shown), None)
+        if found:
+            yield place, f"its output names a path of the machine it ran on: {_start(found)!r}"
+
+
+# Readable
+
+
+def code_lines(notebook):
+    for place, cell in _code(notebook):
+        lines = sum(1 for line in cell.source.splitlines() if line.strip())
+        tree = _syntax(cell.source)
+        is_class = tree and any(isinstance(node, ast.ClassDef) for node in tree.body)
+        limit = CLASS_LINES if is_class else CODE_LINES
+        if lines > limit:
+            yield place, f"{lines} lines of code, at most {limit}{' for a class' if is_class else ''}"
+
+
+def words(notebook):
+    count = sum(len(_prose(cell.source)) for cell in notebook.cells if cell.cell_type == "markdown")
+    if count > WORDS:
+        yield "file", f"{count} words of prose, at most {WORDS}: split it or cut it"
+
+
+def alt_text(notebook):
+    for place, out in _outputs(notebook):
+        if "image/png" in out.get("data", {}):
+            alt = out.metadata.get("image/png", {}).get("alt", "")
+            if not alt.strip():
+                yield place, 'its picture has no alt text: metadata["image/png"]["alt"]'
+            elif len(alt.split()) < 4 or not _SENTENCE.fullmatch(alt.strip()):
+                yield place, f"its picture's alt text is not a sentence: {_start(alt)!r}"
+
+
+def semicolons(notebook):
+    for place, cell in _code(notebook):
+        for line in _lines_ending_in_semicolon(cell.source):
+            yield place, f"a ';' ends {line!r}: it does not hide an output everywhere; write '_ = …'"
+
+
+# Proved
+
+
+def skipped(notebook):
+    for place, cell in _code(notebook):
+        for tag in cell.metadata.get("tags", []):
+            if tag in FORBIDDEN_TAGS:
+                yield place, f"its tag {tag!r} takes it out of the comparison, which no cell of ours may leave"
+        for comment in _MARKER.findall(cell.source):
+            yield place, f"its comment {comment} steers the comparison: use the tag {IGNORE_TAG!r} or nothing"
+
+
+def ignored(notebook):
+    shown = [(place, cell) for place, cell in _code(notebook) if cell.outputs]
+    free = [(place, cell) for place, cell in _code(notebook) if IGNORE_TAG in cell.metadata.get("tags", [])]
+    for place, cell in free:
+        if not _asserts(cell.source):
+            yield place, f"it is tagged {IGNORE_TAG!r} and asserts nothing: add assert, agree, measured or verdict"
+    if len(free) * IGNORED_SHARE > len(shown):
+        yield "file", f"{len(free)} of {len(shown)} output cells are tagged {IGNORE_TAG!r}: at most a quarter may be"
+
+
+def claims(notebook):
+    for place, cell in _code(notebook):
+        promised = {t.removeprefix(CLAIM_TAG) for t in cell.metadata.get("tags", []) if t.startswith(CLAIM_TAG)}
+        verdicts = [out.get("metadata", {}).get("press_enter", {}).get("verdict") for out in cell.outputs]
+        given = {verdict.get("id") for verdict in verdicts if verdict}
+        for claim in sorted(promised - given):
+            yield place, f"it is tagged {CLAIM_TAG}{claim} and no output of it holds that claim's verdict"
+        for claim in sorted(given - promised, key=str):
+            yield place, f"it holds a verdict on {claim} and lacks the tag {CLAIM_TAG}{claim}"
+
+
+RULES = (counts, errors, stderr, empty_outputs, kernelspec, metadata, widget_views, ids, machine_paths,
+         code_lines, words, alt_text, semicolons, skipped, ignored, claims)
+
+
+def _cells(notebook):
+    for number, cell in enumerate(notebook.cells, 1):
+        yield f"cell {number}", cell
+
+
+def _code(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, 1):
+        yield f"code cell {number}", cell
+
+
+def _outputs(notebook):
+    for place, cell in _code(notebook):
+        for out in cell.outputs:
+            yield place, out
+
+
+def _texts(notebook):
+    """Every text a reader meets in the outputs: streams, text bundles, alt text."""
+    for place, out in _outputs(notebook):
+        yield place, out.get("text", "")
+        yield place, str(out.get("metadata", ""))
+        for kind, value in out.get("data", {}).items():
+            if not kind.startswith("image/") or kind == "image/svg+xml":
+                yield place, str(value)
+
+
+def _prose(markdown: str) -> list[str]:
+    """The words of a Markdown cell: code blocks, displayed formulas, tags and link targets are not read as words."""
+    markdown = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]*>|\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
+    return [word for word in markdown.split() if re.search(r"\w", word)]
+
+
+def _syntax(source: str) -> ast.Module | None:
+    """A cell as IPython would run it; None when that is not Python."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return None
+
+
+def _asserts(source: str) -> bool:
+    """True when the cell asserts at its own level: not only in a function that it defines and may never call."""
+    tree = _syntax(source)
+    waiting = list(tree.body) if tree else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ASSERTIONS:
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return False
+
+
+def _lines_ending_in_semicolon(source: str):
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return
+    ends = (tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER)
+    for token, following in zip(tokens, tokens[1:]):
+        if token.type == tokenize.OP and token.string == ";" and following.type in ends:
+            yield token.line.strip()
+
+
+def _start(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[:length] + "…"

@@ -1,0 +1,132 @@
+"""The stored form of a notebook: what is kept, in which order, and how it is written.
+
+A stored notebook changes only when its text or its results change. So everything a run leaves behind that says
+nothing to a reader (widget state, times, editor settings, the exact Python version) is dropped here, and the JSON is
+written one way. `notebook_form` checks what this module promises.
+"""
+
+import json
+import os
+import re
+import tempfile
+import uuid
+from pathlib import Path
+
+import nbformat
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE_INFO = {  # what JupyterLab writes on saving, less the version
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+NOTEBOOK_METADATA = ("kernelspec", "language_info", "press_enter")
+CELL_METADATA = ("tags", "press_enter")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+_WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)  # IntSlider(value=3, …)
+_OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)  # a progress line before its last state
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook as it is: nothing upgraded, repaired or validated."""
+    return parse(Path(path).read_bytes())
+
+
+def parse(content: bytes) -> nbformat.NotebookNode:
+    """Turn a notebook file's bytes into nodes; `ValueError` when they are not a version 4 notebook."""
+    raw = content.decode("utf-8")
+    notebook = json.loads(raw)
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
+        raise ValueError("this is not a notebook of format 4: open it in JupyterLab and save it")
+    return nbformat.v4.reads_json(raw)
+
+
+def text(notebook: nbformat.NotebookNode) -> str:
+    """The one way a notebook is written: keys sorted, indent 1, a line break at the end."""
+    return nbformat.v4.writes_json(notebook) + "\n"
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Replace `path` in one step, so that a run cut short never leaves half a notebook."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text(notebook).encode("utf-8"))
+        os.chmod(draft, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def tidy_source(notebook: nbformat.NotebookNode) -> None:
+    """Drop blank lines around every cell's text and blanks that end a code line; in place, before a run.
+
+    A cell without an id gets one; those that have one keep it for good, so that a comparison can follow them.
+    """
+    for cell in notebook.cells:
+        cell.setdefault("id", uuid.uuid4().hex[:8])
+        lines = cell.source.splitlines()
+        if cell.cell_type == "code":
+            lines = [line.rstrip() for line in lines]
+        cell.source = "\n".join(lines).strip("\n")
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Bring an executed notebook into its stored form, in place.
+
+    Raises `ValueError`, naming the cell, when an output is a widget and nothing else: without a kernel its reader
+    would see an error where the picture should be.
+    """
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict({
+        **{key: notebook.metadata[key] for key in NOTEBOOK_METADATA if key in notebook.metadata},
+        "kernelspec": KERNELSPEC,
+        "language_info": LANGUAGE_INFO,
+    })
+    number = 0
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({k: cell.metadata[k] for k in CELL_METADATA if cell.metadata.get(k)})
+        if cell.cell_type == "code":
+            number += 1
+            cell.outputs = [_tidy_output(output, cell, number) for output in _merge_streams(cell.outputs)]
+
+
+def _tidy_output(output, cell, number: int):
+    output.pop("transient", None)
+    if "execution_count" in output:
+        output.execution_count = cell.execution_count
+    data = output.get("data", {})
+    if WIDGET_VIEW in data:
+        if not has_still_form(data):
+            raise ValueError(
+                f"code cell {number} (id {cell.id}) shows a widget and nothing else: display it with its picture "
+                "or text in one bundle, as helpers.widgets does"
+            )
+        del data[WIDGET_VIEW]
+    return output
+
+
+def has_still_form(data: dict) -> bool:
+    """True when a bundle shows something without its widget: a picture, or text that is not `Slider(value=3)`."""
+    if any(key in data for key in ("image/png", "image/svg+xml", "text/html", "text/markdown")):
+        return True
+    plain = data.get("text/plain", "").strip()
+    return bool(plain) and not _WIDGET_REPR.match(plain)
+
+
+def _merge_streams(outputs: list) -> list:
+    merged = []
+    for output in outputs:
+        if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = _OVERWRITTEN.sub("", output.text)
+    return merged
