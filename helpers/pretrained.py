@@ -1,0 +1,240 @@
+"""Real models, in the course's own Transformer: SmolLM2 (chat), MiniLM (sentence vectors), GPT-2.
+
+Every file is checked by its hash and read as plain numbers: never pickle, which can run code.
+"""
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from helpers import assets
+from helpers.gguf_file import GGUF
+from helpers.tokenizer import BPETokenizer
+from helpers.transformer import Config, Transformer
+
+if TYPE_CHECKING:
+    import tokenizers
+
+Read = Callable[[str], Tensor]          # gives the tensor of a name, as the file has it
+
+
+def smollm2(device: str | torch.device = "cpu") -> tuple[Transformer, BPETokenizer]:
+    """SmolLM2-135M-Instruct (Hugging Face, 2024; Apache-2.0), a chat model, with its tokenizer.
+
+    Its weights are shipped in 4 bits and dequantised to float32 here: 135 M parameters, 538 MB.
+    Raises helpers.assets.AssetError when the file cannot be fetched or is damaged.
+    """
+    file = GGUF(assets.path("smollm2.gguf"))
+    config = Config.smollm2()
+    return build(config, gguf_weights(file, config), device), BPETokenizer.from_gguf(file)
+
+
+def minilm(device: str | torch.device = "cpu") -> tuple[Transformer, "tokenizers.Tokenizer"]:
+    """all-MiniLM-L6-v2 (sentence-transformers; Apache-2.0), which makes vectors of texts, with its WordPiece tokenizer.
+
+    model(ids, padding_mask=mask) gives hidden states (B, T, 384); their mean over real tokens is the sentence's vector.
+    Raises helpers.assets.AssetError when the files cannot be fetched or are damaged.
+    """
+    from safetensors import safe_open
+    from tokenizers import Tokenizer
+
+    settings = json.loads(assets.path("minilm.config.json").read_text(encoding="utf-8"))
+    with safe_open(assets.path("minilm.safetensors"), framework="pt") as file:
+        model = from_hugging_face(settings, reader(file), device)
+    tokenizer = Tokenizer.from_file(str(assets.path("minilm.tokenizer.json")))
+    tokenizer.no_padding()                                  # the caller decides about padding and length
+    tokenizer.no_truncation()
+    return model, tokenizer
+
+
+def gpt2(source: str | Path = "gpt2", device: str | torch.device = "cpu") -> tuple[Transformer, BPETokenizer]:
+    """GPT-2 (Radford et al., 2019; MIT) with its tokenizer.
+
+    source: "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl", fetched once from the Hugging Face hub; or a folder that
+    holds its config.json and model.safetensors.
+    Raises ValueError for an unknown name, FileNotFoundError when a folder lacks a file, and ConnectionError when the hub
+    does not answer.
+    """
+    if Path(source).is_dir():
+        folder = Path(source)
+    else:
+        Config.gpt2(str(source))                            # raises for an unknown size
+        folder = download_gpt2(str(source))
+    return from_folder(folder, device), BPETokenizer.from_tiktoken("gpt2")
+
+
+def download_gpt2(size: str) -> Path:
+    """The folder that holds one size of GPT-2, fetched from the hub at its first use; the hub's client checks it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(f"openai-community/{size}", allow_patterns=["config.json", "model.safetensors"]))
+    except LocalEntryNotFoundError as error:
+        raise ConnectionError(f"{size} is not on this machine and the Hugging Face hub did not answer. Check the "
+                              "network, or give a folder that holds its config.json and model.safetensors.") from error
+
+
+def from_folder(folder: str | Path, device: str | torch.device = "cpu") -> Transformer:
+    """A GPT-2, Llama or BERT from a folder in Hugging Face's form: config.json and model.safetensors.
+
+    Raises FileNotFoundError when one is missing, ValueError for a kind of model this course's Transformer is not.
+    """
+    from safetensors import safe_open
+
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder} holds no {name}; it needs config.json and model.safetensors.")
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        return from_hugging_face(settings, reader(file), device)
+
+
+def reader(file) -> Read:
+    """Read tensors by their bare name: GPT-2's files come with and without a "transformer." before each."""
+    names = set(file.keys())
+    prefix = next((p for p in ("transformer.", "bert.") if any(name.startswith(p) for name in names)), "")
+    return lambda name: file.get_tensor(prefix + name if prefix + name in names else name)
+
+
+def from_hugging_face(settings: dict, read: Read, device: str | torch.device = "cpu") -> Transformer:
+    """A Transformer from the settings of a config.json and a function that reads a tensor by its name."""
+    kinds = {"gpt2": (gpt2_config, gpt2_weights), "llama": (llama_config, llama_weights),
+             "bert": (bert_config, bert_weights)}
+    kind = settings.get("model_type")
+    if kind not in kinds:
+        raise ValueError(f"model_type is {kind!r}; this course's Transformer can be one of {', '.join(kinds)}.")
+    make_config, weights = kinds[kind]
+    config = make_config(settings)
+    return build(config, weights(read, config), device)
+
+
+def build(config: Config, weights: dict[str, Tensor], device: str | torch.device = "cpu") -> Transformer:
+    """A Transformer that takes these weights as its own, without a copy, ready to be used (not trained)."""
+    with SkipInit():                                        # memory that is never written to is never taken
+        model = Transformer(config)
+    model.load_state_dict(weights, strict=True, assign=True)
+    return model.to(device).eval().requires_grad_(False)
+
+
+class SkipInit(TorchFunctionMode):
+    """While active, torch.nn.init does nothing: the stored weights take the place of those it would draw."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return function(*args, **(kwargs or {}))
+
+
+# From the names in a file to the names of `Transformer` ---------------------------------------------------------------
+
+
+def gguf_weights(file: GGUF, config: Config) -> dict[str, Tensor]:
+    """Weights of a Llama as llama.cpp ships it."""
+    weights = {"embed.weight": file.tensor("token_embd.weight"), "norm.weight": file.tensor("output_norm.weight")}
+    for i in range(config.layers):
+        def read(name, i=i):
+            return file.tensor(f"blk.{i}.{name}.weight")
+        block = {
+            "attention_norm.weight": read("attn_norm"),
+            "attention.qkv.weight": torch.cat([unpermute(read("attn_q"), config.heads),
+                                               unpermute(read("attn_k"), config.kv_heads), read("attn_v")]),
+            "attention.out.weight": read("attn_output"),
+            "mlp_norm.weight": read("ffn_norm"),
+            "mlp.up.weight": torch.cat([read("ffn_gate"), read("ffn_up")]),
+            "mlp.down.weight": read("ffn_down"),
+        }
+        weights |= {f"blocks.{i}.{name}": tensor for name, tensor in block.items()}
+    return weights
+
+
+def unpermute(weight: Tensor, heads: int) -> Tensor:
+    """llama.cpp rotates neighbours (0, 1), (2, 3), ...; we rotate halves (0, D/2), (1, D/2 + 1), ...: put rows back.
+
+    weight: (heads x D, C) to the same shape, rows reordered within each head.
+    """
+    rows, C = weight.shape
+    return weight.view(heads, rows // heads // 2, 2, C).transpose(1, 2).reshape(rows, C)
+
+
+def llama_config(settings: dict) -> Config:
+    """Config of a Llama (Touvron et al., 2023) from its config.json."""
+    rope = settings.get("rope_parameters") or {}
+    return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
+                  d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
+                  heads=settings["num_attention_heads"], kv_heads=settings["num_key_value_heads"],
+                  d_ff=settings["intermediate_size"], norm_eps=settings["rms_norm_eps"],
+                  rope_base=rope.get("rope_theta") or settings.get("rope_theta", 10_000.0),
+                  tied=settings["tie_word_embeddings"])
+
+
+def llama_weights(read: Read, config: Config) -> dict[str, Tensor]:
+    """Weights of a Llama as transformers names them."""
+    weights = {"embed.weight": read("model.embed_tokens.weight"), "norm.weight": read("model.norm.weight")}
+    if not config.tied:
+        weights["unembed.weight"] = read("lm_head.weight")
+    for i in range(config.layers):
+        def layer(name, i=i):
+            return read(f"model.layers.{i}.{name}.weight")
+        block = {
+            "attention_norm.weight": layer("input_layernorm"),
+            "attention.qkv.weight": torch.cat([layer(f"self_attn.{part}_proj") for part in "qkv"]),
+            "attention.out.weight": layer("self_attn.o_proj"),
+            "mlp_norm.weight": layer("post_attention_layernorm"),
+            "mlp.up.weight": torch.cat([layer("mlp.gate_proj"), layer("mlp.up_proj")]),
+            "mlp.down.weight": layer("mlp.down_proj"),
+        }
+        weights |= {f"blocks.{i}.{name}": tensor for name, tensor in block.items()}
+    return weights
+
+
+def gpt2_config(settings: dict) -> Config:
+    """Config of a GPT-2 from its config.json."""
+    return Config(vocabulary=settings["vocab_size"], context=settings["n_positions"], d_model=settings["n_embd"],
+                  layers=settings["n_layer"], heads=settings["n_head"], d_ff=settings.get("n_inner"), norm="layernorm",
+                  norm_eps=settings["layer_norm_epsilon"], mlp="gelu_tanh", positions="learned", bias=True)
+
+
+def gpt2_weights(read: Read, config: Config) -> dict[str, Tensor]:
+    """Weights of a GPT-2 as transformers names them; its matrices are stored (in, out), ours are (out, in)."""
+    weights = {"embed.weight": read("wte.weight"), "position.weight": read("wpe.weight")}
+    weights |= {f"norm.{kind}": read(f"ln_f.{kind}") for kind in ("weight", "bias")}
+    names = {"attention_norm": "ln_1", "attention.qkv": "attn.c_attn", "attention.out": "attn.c_proj",
+             "mlp_norm": "ln_2", "mlp.up": "mlp.c_fc", "mlp.down": "mlp.c_proj"}
+    for i in range(config.layers):
+        for ours, theirs in names.items():
+            weights[f"blocks.{i}.{ours}.weight"] = read(f"h.{i}.{theirs}.weight").t().contiguous()
+            weights[f"blocks.{i}.{ours}.bias"] = read(f"h.{i}.{theirs}.bias")
+    return weights
+
+
+def bert_config(settings: dict) -> Config:
+    """Config of a BERT (Devlin et al., 2018) from its config.json."""
+    if settings["hidden_act"] != "gelu":
+        raise ValueError(f"hidden_act is {settings['hidden_act']!r}; this course's BERT uses 'gelu'.")
+    return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
+                  d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
+                  heads=settings["num_attention_heads"], d_ff=settings["intermediate_size"], norm="layernorm",
+                  norm_at="after", norm_eps=settings["layer_norm_eps"], mlp="gelu", positions="learned", bias=True,
+                  causal=False, token_types=settings["type_vocab_size"], embedding_norm=True, output="hidden")
+
+
+def bert_weights(read: Read, config: Config) -> dict[str, Tensor]:
+    """Weights of a BERT as transformers names them; the pooler, which we do not use, is left out."""
+    tables = {"embed": "word_embeddings", "position": "position_embeddings", "token_type": "token_type_embeddings"}
+    weights = {f"{ours}.weight": read(f"embeddings.{theirs}.weight") for ours, theirs in tables.items()}
+    weights |= {f"embed_norm.{kind}": read(f"embeddings.LayerNorm.{kind}") for kind in ("weight", "bias")}
+    names = {"attention.out": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",
+             "mlp.up": "intermediate.dense", "mlp.down": "output.dense", "mlp_norm": "output.LayerNorm"}
+    for i in range(config.layers):
+        for kind in ("weight", "bias"):
+            qkv = [read(f"encoder.layer.{i}.attention.self.{part}.{kind}") for part in ("query", "key", "value")]
+            weights[f"blocks.{i}.attention.qkv.{kind}"] = torch.cat(qkv)
+            for ours, theirs in names.items():
+                weights[f"blocks.{i}.{ours}.{kind}"] = read(f"encoder.layer.{i}.{theirs}.{kind}")
+    return weights
