@@ -1,0 +1,152 @@
+"""Vocabularies that others have trained, read from the files they published.
+
+Every reader returns the same two things: `ids`, the id of each token, and `ranks`, its place in the order of merges (a
+lower rank merges first). tiktoken's files make the two one; GPT-2's and a GGUF's list the merges apart from the ids.
+"""
+import base64
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import assets
+
+if TYPE_CHECKING:
+    import gguf
+    import tiktoken
+
+Ids = dict[bytes, int]
+Ranks = dict[bytes, int]
+
+# Where tiktoken would fetch each encoding from, and our copy of the same file (the same SHA-256).
+OPENAI = "https://openaipublic.blob.core.windows.net"
+TIKTOKEN_FILES = {
+    "gpt2": {f"{OPENAI}/gpt-2/encodings/main/vocab.bpe": "gpt2.vocab.bpe",
+             f"{OPENAI}/gpt-2/encodings/main/encoder.json": "gpt2.encoder.json"},
+    "cl100k_base": {f"{OPENAI}/encodings/cl100k_base.tiktoken": "cl100k_base.tiktoken"},
+    "o200k_base": {f"{OPENAI}/encodings/o200k_base.tiktoken": "o200k_base.tiktoken"},
+}
+SPECIAL_TOKENS = {
+    "gpt2": {"<|endoftext|>": 50256},
+    "cl100k_base": {"<|endoftext|>": 100257, "<|fim_prefix|>": 100258, "<|fim_middle|>": 100259,
+                    "<|fim_suffix|>": 100260, "<|endofprompt|>": 100276},
+    "o200k_base": {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
+}
+GGUF_CONTROL, GGUF_USER_DEFINED = 3, 4      # the token types that are special, from llama.cpp
+
+
+@functools.cache
+def printable_bytes() -> dict[int, str]:
+    """GPT-2's way to write any byte as a visible character: a space is Ġ, a newline Ċ, letters are themselves.
+
+    Its vocabulary files, and all that follow it, are text, and bytes such as 0 or 200 are not text by themselves.
+    """
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [value for value in range(256) if value not in visible]
+    return {value: chr(value) for value in visible} | {value: chr(256 + n) for n, value in enumerate(hidden)}
+
+
+def to_printable(token: bytes) -> str:
+    """b" the" -> "Ġthe"."""
+    return "".join(map(printable_bytes().__getitem__, token))
+
+
+def from_printable(text: str) -> bytes:
+    """"Ġthe" -> b" the". Raises KeyError for a character that stands for no byte."""
+    return bytes(map(_byte_of().__getitem__, text))
+
+
+@functools.cache
+def _byte_of() -> dict[str, int]:
+    return {character: value for value, character in printable_bytes().items()}
+
+
+def check_encoding(name: str) -> None:
+    """Raise ValueError unless this is one of tiktoken's encodings that the course brings along."""
+    if name not in TIKTOKEN_FILES:
+        raise ValueError(f"name is {name!r}; choose one of {', '.join(map(repr, TIKTOKEN_FILES))}.")
+
+
+def read_tiktoken(name: str) -> tuple[Ids, Ranks]:
+    """The vocabulary of "gpt2", "cl100k_base" or "o200k_base"; without a network once the assets are there."""
+    check_encoding(name)
+    if name == "gpt2":
+        ids = json.loads(assets.path("gpt2.encoder.json").read_text("utf-8"))
+        merges = assets.path("gpt2.vocab.bpe").read_text("utf-8").splitlines()[1:]      # the first line is a version
+        return read_merges({token: n for token, n in ids.items() if token not in SPECIAL_TOKENS[name]}, merges)
+    lines = assets.path(f"{name}.tiktoken").read_bytes().splitlines()
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
+    return ranks, ranks
+
+
+def read_merges(ids: Mapping[str, int], merges: Iterable[str]) -> tuple[Ids, Ranks]:
+    """A vocabulary in printable characters with merges such as "Ġt he", as GPT-2, Hugging Face and GGUF write it.
+
+    Raises ValueError if two merges make the same token: then its rank alone cannot say which one is meant.
+    """
+    ranks: Ranks = {}
+    for rank, merge in enumerate(merges):
+        token = from_printable(merge.replace(" ", "", 1))
+        if token in ranks:
+            raise ValueError(f"merges has two ways to make {token!r} (numbers {ranks[token]} and {rank}); "
+                             "this tokenizer needs exactly one.")
+        ranks[token] = rank
+    return {from_printable(token): n for token, n in ids.items()}, ranks
+
+
+def read_gguf(file: "str | Path | gguf.GGUFReader") -> tuple[Ids, Ranks, dict[str, int], str]:
+    """The tokenizer inside a model file: ids, ranks, special tokens, and its name for the way text is split.
+
+    file: the path, or an open `gguf.GGUFReader` (opening takes seconds, so whoever has one passes it on).
+    Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, or has no byte-level BPE.
+    """
+    import gguf
+
+    if not isinstance(file, gguf.GGUFReader):
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"path is {str(file)!r}, and there is no such file; give the path of a .gguf file.")
+        try:
+            file = gguf.GGUFReader(file)
+        except (ValueError, IndexError, KeyError) as error:
+            raise ValueError(f"path is {str(file)!r}, which is not a whole GGUF file ({error}); fetch it again.") from error
+    field = {key.removeprefix("tokenizer.ggml."): value for key, value in file.fields.items()
+             if key.startswith("tokenizer.ggml.")}
+    kind = field["model"].contents() if "model" in field else None
+    if kind != "gpt2":
+        raise ValueError(f"the GGUF file holds a tokenizer of kind {kind!r}; only byte-level BPE ('gpt2') can be read.")
+    tokens, kinds = field["tokens"].contents(), field["token_type"].contents()
+    special = {token: n for n, (token, kind) in enumerate(zip(tokens, kinds))
+               if kind in (GGUF_CONTROL, GGUF_USER_DEFINED)}
+    ordinary = {token: n for n, token in enumerate(tokens) if token not in special}
+    ids, ranks = read_merges(ordinary, field["merges"].contents())
+    return ids, ranks, special, field["pre"].contents()
+
+
+@functools.cache
+def tiktoken_encoding(name: str) -> "tiktoken.Encoding":
+    """OpenAI's own tiktoken encoding, without a network.
+
+    name: "gpt2", "cl100k_base" or "o200k_base". Raises ValueError for any other.
+    `tiktoken.get_encoding` downloads its vocabulary at first use. Here it finds our copies where it keeps its downloads,
+    under the SHA-1 of their address; it checks their hashes itself.
+    """
+    import tiktoken
+
+    check_encoding(name)
+    before = os.environ.get("TIKTOKEN_CACHE_DIR")
+    with tempfile.TemporaryDirectory() as folder:
+        for address, asset in TIKTOKEN_FILES[name].items():
+            shutil.copyfile(assets.path(asset), Path(folder) / hashlib.sha1(address.encode()).hexdigest())
+        os.environ["TIKTOKEN_CACHE_DIR"] = folder
+        try:
+            return tiktoken.get_encoding(name)
+        finally:
+            if before is None:
+                del os.environ["TIKTOKEN_CACHE_DIR"]
+            else:
+                os.environ["TIKTOKEN_CACHE_DIR"] = before
