@@ -1,0 +1,1 @@
+"""What maintainers run (execute), and the set-up behind course.py."""
