@@ -1,0 +1,73 @@
+"""What the learner has done so far: one small JSON file on their own machine, and nothing else.
+
+The file lies in the folder named by COURSE_STATE, or in the user's data folder. Tests point COURSE_STATE to an empty
+folder, so that a stored notebook shows what a newcomer sees.
+"""
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from helpers.assets import write
+
+SECTIONS = ("guesses", "exercises")
+
+
+def state_file() -> Path:
+    """Where progress is kept."""
+    folder = os.environ.get("COURSE_STATE") or platformdirs.user_data_dir("press-enter", appauthor=False)
+    return Path(folder) / "progress.json"
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """All that is known, as {"guesses": {...}, "exercises": {...}}; empty for a newcomer.
+
+    A file that cannot be understood is set aside, with a line that says where, and progress starts anew.
+    """
+    file = state_file()
+    if not file.exists():
+        return {section: {} for section in SECTIONS}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not (isinstance(content, dict) and all(isinstance(content.get(section, {}), dict) for section in SECTIONS)):
+            raise ValueError("not a table of sections")
+    except ValueError as error:                             # JSON and UTF-8 errors are ValueErrors too
+        aside = file.with_name(f"progress.damaged-{time.strftime('%Y%m%d-%H%M%S')}.json")
+        os.replace(file, aside)
+        print(f"Your progress file could not be read ({error}). It is kept as {aside}; progress starts anew.")
+        content = {}
+    return {section: content.get(section, {}) for section in SECTIONS} | content
+
+
+def record(section: str, key: str, value: Any) -> None:
+    """Keep one fact, such as record("guesses", "0.a", {...}). The file is replaced in one step.
+
+    Raises ValueError for an unknown section, and PermissionError when the folder cannot be written.
+    """
+    if section not in SECTIONS:
+        raise ValueError(f"section is {section!r}; choose one of {', '.join(SECTIONS)}.")
+    content = read()
+    content[section][key] = value
+    file = state_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    except PermissionError as error:
+        raise PermissionError(f"Progress cannot be kept in {file.parent} ({error.strerror}). "
+                              "Set COURSE_STATE to a folder of yours.") from error
+
+
+def show() -> None:
+    """Print, lesson by lesson, how many guesses you made and how many held."""
+    guesses = {key: value for key, value in read()["guesses"].items() if value.get("guess") is not None}
+    if not guesses:
+        print("Nothing yet. The guesses you make in the lessons will be counted here.")
+        return
+    for lesson in sorted({key.split(".")[0] for key in guesses}, key=lambda name: (len(name), name)):
+        mine = [value for key, value in guesses.items() if key.split(".")[0] == lesson]
+        held = [value for value in mine if value.get("outcome") == value["guess"]]
+        known = [value for value in mine if value.get("outcome") is not None]
+        print(f"Lesson {lesson:>3}: {len(mine)} guesses, {len(held)} of {len(known)} measured ones held.")
