@@ -4,8 +4,8 @@ After the word "GGUF" come the version and two counts, then the settings (name, 
 name, shape, type and place, and last the weights themselves. Quantised weights are stored in blocks of 32; `dequantise`
 turns them back into floats. Format: github.com/ggml-org/ggml, docs/gguf.md.
 
-(The `gguf` package reads the same and much more; it takes five seconds for this file, where half a second will do. The
-tests prove both equal, bit by bit.)
+(The `gguf` package reads the same and much more, and takes five seconds for SmolLM2's file, where this takes half of one.
+The tests prove both equal, bit by bit.)
 """
 import math
 import mmap
@@ -47,6 +47,8 @@ class GGUF:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"path is {str(path)!r}, and there is no such file; give the path of a .gguf file.")
         self.fields: dict[str, Any] = {}
         self.stored: dict[str, Stored] = {}
         with open(self.path, "rb") as file:

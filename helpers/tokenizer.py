@@ -29,7 +29,7 @@ from helpers.bpe_training import learn_merges
 from helpers.vocabularies import tiktoken_encoding
 
 if TYPE_CHECKING:
-    import gguf
+    from helpers.gguf_file import GGUF
 
 __all__ = ["PATTERNS", "BPETokenizer", "StreamDecoder", "tiktoken_encoding"]
 
@@ -41,8 +41,8 @@ PATTERNS = {
     "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                    r"|\s+\Z|\s*[\r\n]|\s+(?!\S)|\s",
     # GPT-4o: a word begins at a capital letter, accents (\p{M}) belong to it, and a contraction ends it
-    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-                  r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?:'(?i:[sdmt]|ll|ve|re))?"
+                  r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?:'(?i:[sdmt]|ll|ve|re))?"
                   r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     # each digit alone, then GPT-2's pattern on what lies between the digits
     "smollm2": r"\p{N}|'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+",
@@ -132,10 +132,10 @@ class BPETokenizer:
         return cls(ids, ranks, PATTERNS[name], vocabularies.SPECIAL_TOKENS[name])
 
     @classmethod
-    def from_gguf(cls, path: "str | Path | gguf.GGUFReader") -> "BPETokenizer":
+    def from_gguf(cls, path: "str | Path | GGUF") -> "BPETokenizer":
         """The tokenizer inside a GGUF model file, such as SmolLM2's, with the same ids as transformers'.
 
-        path: the file, or an open `gguf.GGUFReader`.
+        path: the file, or an open `helpers.gguf_file.GGUF`.
         SmolLM2 has no token for 21 of the 256 bytes: six control characters and the first bytes of characters that its
         makers never saw. Like transformers, we drop them from the text.
         Raises FileNotFoundError or ValueError: no such file, a damaged one, another kind of tokenizer or of splitting.
@@ -192,7 +192,7 @@ class BPETokenizer:
                 f"text contains the special token {found[0]!r}. Pass allowed_special={{{found[0]!r}}} if you mean the token, "
                 "or disallowed_special=() if you mean the characters.")
         ids = []
-        for n, part in enumerate(_special_pattern(allowed & special).split(text)):     # ordinary, special, ordinary, ...
+        for n, part in enumerate(_special_pattern(allowed.intersection(special)).split(text)):
             if n % 2:
                 ids.append(self.special_tokens[part])
             else:
@@ -216,10 +216,10 @@ class BPETokenizer:
             return _merge_long(content, self._ranks)
         rank_of = self._ranks.get
         tokens = [content[i:i + 1] for i in range(len(content))]
-        ranks = [rank_of(left + right, NEVER) for left, right in zip(tokens, tokens[1:])]    # ranks[i]: of i and i + 1
+        ranks = [rank_of(content[i:i + 2], NEVER) for i in range(len(content) - 1)]     # ranks[i]: of tokens i and i + 1
         while ranks and (lowest := min(ranks)) < before:
             i = ranks.index(lowest)
-            tokens[i:i + 2] = [tokens[i] + tokens[i + 1]]
+            tokens[i] += tokens.pop(i + 1)
             del ranks[i]
             if i > 0:
                 ranks[i - 1] = rank_of(tokens[i - 1] + tokens[i], NEVER)

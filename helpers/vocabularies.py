@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from helpers import assets
 
 if TYPE_CHECKING:
-    import gguf
     import tiktoken
+
+    from helpers.gguf_file import GGUF
 
 Ids = dict[bytes, int]
 Ranks = dict[bytes, int]
@@ -99,32 +100,25 @@ def read_merges(ids: Mapping[str, int], merges: Iterable[str]) -> tuple[Ids, Ran
     return {from_printable(token): n for token, n in ids.items()}, ranks
 
 
-def read_gguf(file: "str | Path | gguf.GGUFReader") -> tuple[Ids, Ranks, dict[str, int], str]:
+def read_gguf(file: "str | Path | GGUF") -> tuple[Ids, Ranks, dict[str, int], str]:
     """The tokenizer inside a model file: ids, ranks, special tokens, and its name for the way text is split.
 
-    file: the path, or an open `gguf.GGUFReader` (opening takes seconds, so whoever has one passes it on).
+    file: the path, or an open `helpers.gguf_file.GGUF`.
     Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, or has no byte-level BPE.
     """
-    import gguf
+    from helpers.gguf_file import GGUF                      # needs torch, which tokenizers otherwise do without
 
-    if not isinstance(file, gguf.GGUFReader):
-        if not Path(file).is_file():
-            raise FileNotFoundError(f"path is {str(file)!r}, and there is no such file; give the path of a .gguf file.")
-        try:
-            file = gguf.GGUFReader(file)
-        except (ValueError, IndexError, KeyError) as error:
-            raise ValueError(f"path is {str(file)!r}, which is not a whole GGUF file ({error}); fetch it again.") from error
-    field = {key.removeprefix("tokenizer.ggml."): value for key, value in file.fields.items()
+    fields = (file if isinstance(file, GGUF) else GGUF(file)).fields
+    field = {key.removeprefix("tokenizer.ggml."): value for key, value in fields.items()
              if key.startswith("tokenizer.ggml.")}
-    kind = field["model"].contents() if "model" in field else None
-    if kind != "gpt2":
-        raise ValueError(f"the GGUF file holds a tokenizer of kind {kind!r}; only byte-level BPE ('gpt2') can be read.")
-    tokens, kinds = field["tokens"].contents(), field["token_type"].contents()
-    special = {token: n for n, (token, kind) in enumerate(zip(tokens, kinds))
+    if field.get("model") != "gpt2":
+        raise ValueError(f"the GGUF file holds a tokenizer of kind {field.get('model')!r}; only byte-level BPE ('gpt2') "
+                         "can be read.")
+    special = {token: n for n, (token, kind) in enumerate(zip(field["tokens"], field["token_type"], strict=True))
                if kind in (GGUF_CONTROL, GGUF_USER_DEFINED)}
-    ordinary = {token: n for n, token in enumerate(tokens) if token not in special}
-    ids, ranks = read_merges(ordinary, field["merges"].contents())
-    return ids, ranks, special, field["pre"].contents()
+    ordinary = {token: n for n, token in enumerate(field["tokens"]) if token not in special}
+    ids, ranks = read_merges(ordinary, field["merges"])
+    return ids, ranks, special, field["pre"]
 
 
 @functools.cache

@@ -25,11 +25,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-import lesson_table
-import notebook_form
-import notebook_store
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a script, this file's own folder comes first
+
+from tools import lesson_table, notebook_form, notebook_store  # noqa: E402
+
 FOLDERS = ("notebooks", "solutions")
 CELL_TIMEOUT = 600  # seconds
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import notebook_store
+from tools import notebook_store
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "notebooks"

@@ -14,8 +14,7 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
-import lesson_table
-import notebook_store
+from tools import lesson_table, notebook_store
 
 CODE_LINES, CLASS_LINES = 12, 25
 WORDS = 2500
@@ -53,11 +52,12 @@ def file_problems(path: Path, setup: str | None = None) -> list[str]:
         notebook = notebook_store.parse(content)
     except ValueError as error:
         return [f"{path.name}, file: json: {error}"]
-    found = [f"{path.name}, file: format: {error.message[:200]}" for error in nbformat.validator.iter_validate(notebook)]
-    if not found:
-        found = problems(notebook, path.name, setup)
+    invalid = [error.message[:200] for error in nbformat.validator.iter_validate(notebook)]
+    if invalid:  # the rules below take a valid notebook for granted
+        return [f"{path.name}, file: format: {why}" for why in invalid]
+    found = problems(notebook, path.name, setup)
     if not found and notebook_store.text(notebook).encode("utf-8") != content:
-        found = [f"{path.name}, file: layout: not written as tools/execute.py writes it"]
+        found.append(f"{path.name}, file: layout: not written as tools/execute.py writes it")
     if path.parent.name == lesson_table.FOLDER:
         try:
             lesson_table.lesson(notebook, path.name)
