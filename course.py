@@ -170,7 +170,7 @@ def parse(arguments):
     """The chosen command's options, and the words to hand on to the program it runs."""
     parser = argparse.ArgumentParser(usage="course.py COMMAND [options]", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(prog="course.py", metavar="COMMAND", required=True)
     for function in COMMANDS:
         command = commands.add_parser(function.__name__, description=function.__doc__, allow_abbrev=False)
         command.set_defaults(run=function)

@@ -164,12 +164,12 @@ def versions(interpreter, here, folder):
     open range would take the newest.
     """
     oldest = re.search(r'"torch>=([\d.]+)', PYPROJECT.read_text(encoding="utf-8")).group(1)
-    keep = bool(interpreter.torch) and numbers(interpreter.torch) >= numbers(oldest)
+    in_range = bool(interpreter.torch) and numbers(interpreter.torch) >= numbers(oldest)
     pins = TESTED.read_text(encoding="utf-8").splitlines()
     torch = [pin for pin in pins if pin.startswith("torch==")]
     if here:
-        return [] if keep else torch
-    if not keep:
+        return [] if in_range else torch
+    if not in_range or f"torch=={interpreter.torch}".split("+")[0] in torch:
         return ["--constraint", str(TESTED)]
     print(f"      Keeping torch {interpreter.torch}, which is there already.", flush=True)
     constraints = folder / "constraints.txt"
