@@ -1,0 +1,1 @@
+"""Ours against a peer, side by side in one run: `python -m benchmarks` (or `python3 course.py bench`)."""

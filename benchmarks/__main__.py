@@ -1,0 +1,26 @@
+"""Run the benchmarks and print one table: `python -m benchmarks [name ...]`; exit code 1 if a target is not met."""
+import argparse
+import importlib
+import sys
+
+from benchmarks.harness import table
+
+NAMES = ("tokenizer", "decode", "imports")      # each a module of this package with run() -> list[Row]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours against a peer, side by side.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}; all without a name")
+    names = parser.parse_args(arguments).names or NAMES
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"there is no benchmark {unknown[0]!r}; choose from {', '.join(NAMES)}.")
+    rows = []
+    for name in names:
+        print(f"running {name} ...", file=sys.stderr, flush=True)
+        rows += importlib.import_module(f"benchmarks.{name}").run()
+    print(table(rows))
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
