@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -51,16 +54,10 @@ def picture(figure: Figure, alt: str) -> Picture:
     return Picture(buffer.getvalue(), " ".join(alt.split()), round(figure.get_figwidth() * DPI * 2 / 3))
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in the course's style, width and height in inches. Not pyplot: callbacks may run in a thread."""
-    with matplotlib.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
-
-
-def axes(figure: Figure, *place, **options):
-    """Axes in the course's style."""
-    with matplotlib.rc_context(STYLE):
-        return figure.add_subplot(*place, **options)
+def new_figure(width: float, height: float):
+    """An empty figure and its axes, in inches. Not pyplot: a slider's callback may run in another thread."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
 
 
 def visible(text: str) -> str:
@@ -68,6 +65,7 @@ def visible(text: str) -> str:
     return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
 
 
+@rc_context(STYLE)
 def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequence[float] | None = None,
            title: str = "", columns: int = 78) -> Picture:
     """A text as its tokens, each in its own frame, wrapped like prose.
@@ -84,12 +82,11 @@ def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequ
         x += width
     row = 2.3 if ids is not None else 1.5
     lines = line + 1
-    figure = new_figure(9, 0.23 * row * lines + (0.75 if shares is not None else 0.4))
-    area = axes(figure)
+    figure, area = new_figure(9, 0.23 * row * lines + (0.75 if shares is not None else 0.4))
     for i, (mark, width, (x, line)) in enumerate(zip(marks, widths, places, strict=True)):
         top = line * row
         share = None if shares is None else float(shares[i])
-        colour = TINTS[i % 4] if share is None else matplotlib.colormaps["cividis"](0.25 + 0.75 * share)
+        colour = TINTS[i % 4] if share is None else share_colour(share)
         area.add_patch(Rectangle((x + 0.06, top), width - 0.12, 1.2, facecolor=colour, edgecolor=QUIET, linewidth=0.6))
         area.text(x + width / 2, top + 0.62, mark, ha="center", va="center", family="monospace", fontsize=10,
                   color=INK if share is None or share > 0.3 else "white")
@@ -99,24 +96,26 @@ def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequ
     area.set(xlim=(0, columns), ylim=(lines * row, 0), title=title or f"{len(pieces)} tokens")
     area.axis("off")
     if shares is not None:
-        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cividis_from(0.25))
+        scale = ScalarMappable(Normalize(0, 1), SHARES)
         figure.colorbar(scale, ax=area, orientation="horizontal", fraction=0.08, aspect=60, pad=0.02,
                         label="probability the model gave to the token it chose")
     words = ", ".join(f"“{mark}”" for mark in marks[:40]) + (" and more" if len(marks) > 40 else "")
     return picture(figure, f"{title or 'A text in tokens'}: {len(marks)} tokens: {words}.")
 
 
-def cividis_from(low: float):
-    """The part of cividis above `low`: its darkest blue hides black text."""
-    return matplotlib.colors.LinearSegmentedColormap.from_list(
-        "course", matplotlib.colormaps["cividis"](np.linspace(low, 1, 64)))
+def share_colour(share: float) -> tuple[float, float, float, float]:
+    """Colour of a probability: cividis without its darkest quarter, on which dark text cannot be read."""
+    return matplotlib.colormaps["cividis"](0.25 + 0.75 * share)
 
 
+SHARES = ListedColormap([share_colour(share) for share in np.linspace(0, 1, 256)])
+
+
+@rc_context(STYLE)
 def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
     """Vectors as strips of colour, one row a token. table: (T, C)."""
     T, C = table.shape
-    figure = new_figure(9, 0.95 + 0.32 * T)
-    area = axes(figure)
+    figure, area = new_figure(9, 0.95 + 0.32 * T)
     values = table.detach().float().cpu().numpy()                               # (T, C)
     edge = float(np.quantile(np.abs(values), 0.99))
     image = area.imshow(values, aspect="auto", interpolation="nearest", vmin=-edge, vmax=edge)
@@ -127,6 +126,7 @@ def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
                            f"{', '.join(visible(piece) for piece in pieces)}.")
 
 
+@rc_context(STYLE)
 def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "", chosen: int | None = None,
                 drawn: Sequence[float] | None = None) -> Picture:
     """The likeliest next tokens as bars.
@@ -135,8 +135,7 @@ def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "",
     marked as points on the bars.
     """
     shares = [float(share) for share in shares]
-    figure = new_figure(7.5, 0.9 + 0.27 * len(shares))
-    area = axes(figure)
+    figure, area = new_figure(7.5, 0.9 + 0.27 * len(shares))
     colours = [SECOND if i == chosen else ACCENT for i in range(len(shares))]
     area.barh(range(len(shares)), shares, color=colours, height=0.72, label="probability")
     if drawn is not None:
@@ -155,6 +154,7 @@ def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "",
     return picture(figure, f"{title or 'Next tokens'}. Bars, likeliest first: {words}.{taken}")
 
 
+@rc_context(STYLE)
 def lens(pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str], rows: Sequence[int],
          title: str = "") -> Picture:
     """What each layer would say: a table of layers by tokens, each cell holding the favourite next token.
@@ -162,9 +162,8 @@ def lens(pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str]
     pieces: favourite of each row and column. shares: (rows, columns), its probability. columns: the tokens read so far.
     """
     values = shares.detach().float().cpu().numpy()                              # (rows, columns)
-    figure = new_figure(9, 1.3 + 0.3 * len(rows))
-    area = axes(figure)
-    image = area.imshow(values, aspect="auto", vmin=0, vmax=1, cmap=cividis_from(0.25), origin="lower")
+    figure, area = new_figure(9, 1.3 + 0.3 * len(rows))
+    image = area.imshow(values, aspect="auto", vmin=0, vmax=1, cmap=SHARES, origin="lower")
     for y in range(len(rows)):
         for x in range(len(columns)):
             area.text(x, y, visible(pieces[y][x])[:12], ha="center", va="center", family="monospace", fontsize=8.5,
@@ -178,10 +177,10 @@ def lens(pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str]
                            f"{', '.join(visible(piece) for piece in pieces[-1])}.")
 
 
+@rc_context(STYLE)
 def message(text: str) -> Picture:
     """A picture that holds only a sentence: what a view shows when its input cannot be drawn."""
-    figure = new_figure(9, 1.0)
-    area = axes(figure)
+    figure, area = new_figure(9, 1.0)
     area.text(0, 0.5, "\n".join(textwrap.wrap(text, 95)), va="center")
     area.axis("off")
     return picture(figure, text)

@@ -1,0 +1,192 @@
+"""The same pictures under sliders, and a chat panel.
+
+Every view is one output with two forms: the live widget for whoever has a kernel, and a still picture (or text) for
+GitHub, for a notebook that was reopened, for a reader without a kernel. Storing a notebook keeps the still form.
+Only what ipywidgets 7.7 and 8 share is used.
+"""
+import html
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from IPython.display import display
+
+from helpers import plots
+from helpers.plots import Picture
+
+if TYPE_CHECKING:
+    from helpers.chat import Chat
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+WIDE = {"description_width": "130px"}
+
+
+def show(widget: ipywidgets.Widget, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    """Display a widget together with its still form, as one output. data: MIME type to content, such as a Picture's."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    display({WIDGET: view} | data, raw=True, metadata=metadata or {})
+
+
+def show_picture(widget: ipywidgets.Widget, picture: Picture) -> None:
+    """Display a widget whose still form is a picture."""
+    import base64
+
+    encoded = base64.b64encode(picture.png).decode()
+    show(widget, {"image/png": encoded, "text/plain": picture.alt}, picture.metadata)
+
+
+def slider(label: str, value: float, low: float, high: float, step: float) -> ipywidgets.Widget:
+    """A labelled slider, whole numbers when `step` is whole; it reports when it is let go."""
+    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+    return kind(value=value, min=low, max=high, step=step, description=label, continuous_update=False, style=WIDE,
+                layout={"width": "420px"})
+
+
+def text(label: str, value: str) -> ipywidgets.Text:
+    """A labelled line of text; it reports when Enter is pressed."""
+    return ipywidgets.Text(value=value, description=label, continuous_update=False, style=WIDE,
+                           layout={"width": "640px"})
+
+
+def explore(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> None:
+    """Show a picture that is drawn anew whenever a control changes.
+
+    draw: takes the value of each control under its name, returns a Picture. Bad input it refuses with a ValueError is
+    shown as a sentence below the controls, and the last good picture stays.
+    """
+    first = draw(**{name: control.value for name, control in controls.items()})
+    image = ipywidgets.Image(value=first.png, format="png", layout={"width": f"{first.width}px", "max_width": "100%"})
+    words = ipywidgets.HTML()
+
+    def redraw(change: dict) -> None:
+        try:
+            picture = draw(**{name: control.value for name, control in controls.items()})
+        except ValueError as error:
+            words.value = f"<b>Not drawn:</b> {html.escape(str(error))}"
+            return
+        image.value = picture.png
+        image.layout.width = f"{picture.width}px"
+        words.value = described(picture.alt)
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    words.value = described(first.alt)
+    show_picture(ipywidgets.VBox([*controls.values(), image, words]), first)
+
+
+def described(alt: str) -> str:
+    """A picture's words, folded: ipywidgets' Image takes no alt text, and a screen reader needs some."""
+    return f"<details><summary>The picture in words</summary>{html.escape(alt)}</details>"
+
+
+def question(question: str, choices: list[str], guess: str | None, on_guess: Callable[[str], None]) -> None:
+    """A question with choices to click; `on_guess` gets each choice made. Without a kernel: the question as text."""
+    buttons = ipywidgets.RadioButtons(options=choices, value=guess, layout={"width": "max-content"})
+    kept = ipywidgets.HTML()
+
+    def keep(change: dict) -> None:
+        on_guess(change["new"])
+        kept.value = "Kept. Now run the next cells and see."
+
+    buttons.observe(keep, names="value")
+    title = ipywidgets.HTML(f"<b>Before you go on:</b> {html.escape(question, quote=False)}")
+    items = "".join(f"<li>{html.escape(choice, quote=False)}</li>" for choice in choices)
+    plain = f"Before you go on: {question}\n" + "\n".join(f"  ( ) {choice}" for choice in choices)
+    show(ipywidgets.VBox([title, buttons, kept]), {
+        "text/plain": plain, "text/html": f"<p><b>Before you go on:</b> {html.escape(question, quote=False)}</p><ul>{items}</ul>"})
+
+
+class ChatPanel:
+    """A chat with the model: each token is coloured by its probability as it streams.
+
+    Generation runs in a thread of its own, so that Stop works while the model writes, in every front end.
+    """
+
+    def __init__(self, chat: "Chat", message: str = "", max_new_tokens: int = 200):
+        self.chat, self.max_new_tokens = chat, max_new_tokens
+        self.message = text("Message", message)
+        self.message.placeholder = "Type, then press Send"
+        self.send = ipywidgets.Button(description="Send", button_style="primary", tooltip="Send the message")
+        self.stop = ipywidgets.Button(description="Stop", disabled=True, tooltip="Stop writing; what is written stays")
+        self.clear = ipywidgets.Button(description="New chat", tooltip="Forget this conversation")
+        self.temperature = slider("Temperature", 0.7, 0.0, 2.0, 0.1)
+        self.top_k = slider("Top-k (0 keeps all)", 50, 0, 200, 1)
+        self.top_p = slider("Top-p", 0.95, 0.05, 1.0, 0.05)
+        self.transcript = ipywidgets.HTML()
+        self.status = ipywidgets.HTML()
+        self.pages: list[str] = []                          # finished turns, as HTML
+        self.stopping = threading.Event()
+        self.writer: threading.Thread | None = None
+        self.send.on_click(self.start)
+        self.stop.on_click(lambda button: self.stopping.set())
+        self.clear.on_click(self.reset)
+        self.panel = ipywidgets.VBox([
+            self.transcript, ipywidgets.HBox([self.message, self.send, self.stop, self.clear]),
+            self.temperature, self.top_k, self.top_p, self.status])
+
+    def start(self, button: ipywidgets.Button) -> None:
+        """Answer the message in the box."""
+        if self.writer is not None and self.writer.is_alive():
+            return
+        message = self.message.value
+        if not message.strip():
+            self.status.value = "Type a message first."
+            return
+        self.message.value = ""
+        self.send.disabled, self.clear.disabled, self.stop.disabled = True, True, False
+        self.stopping.clear()
+        self.writer = threading.Thread(target=self.write, args=(message,), daemon=True)
+        self.writer.start()
+
+    def write(self, message: str) -> None:
+        """Stream one answer into the transcript."""
+        mine = f"<p><b>You:</b> {html.escape(message, quote=False)}</p>"
+        chips: list[str] = []
+        self.transcript.value = "".join(self.pages) + mine
+        stream = self.chat.stream(message, max_new_tokens=self.max_new_tokens, temperature=self.temperature.value,
+                                  top_k=self.top_k.value or None, top_p=self.top_p.value)
+        try:
+            for token in stream:
+                chips.append(chip(token.text, token.probability))
+                self.transcript.value = "".join(self.pages) + mine + answer(chips)
+                if self.stopping.is_set():
+                    break
+            self.status.value = f"{len(chips)} tokens{', stopped by you' if self.stopping.is_set() else ''}. " + LEGEND
+        except ValueError as error:
+            self.status.value = f"<b>Not sent:</b> {html.escape(str(error))}"
+        finally:
+            stream.close()
+            if chips:
+                self.pages.append(mine + answer(chips))
+            self.transcript.value = "".join(self.pages)
+            self.send.disabled, self.clear.disabled, self.stop.disabled = False, False, True
+
+    def reset(self, button: ipywidgets.Button) -> None:
+        """Begin a new conversation."""
+        self.chat.reset()
+        self.pages.clear()
+        self.transcript.value, self.status.value = "", ""
+
+
+LEGEND = "Pale yellow: the model was sure of the token. Dark: it was one of many that could have come."
+
+
+def answer(chips: list[str]) -> str:
+    return f"<p><b>Model:</b> {''.join(chips)}</p>"
+
+
+def chip(piece: str, probability: float) -> str:
+    """A token as HTML, coloured by its probability, which is also its tooltip."""
+    red, green, blue, _ = plots.share_colour(probability)
+    ink = plots.INK if probability > 0.3 else "white"
+    shown = html.escape(piece, quote=False).replace("\n", "<br>")
+    return (f'<span title="{probability:.0%}" style="background-color: rgb({red * 255:.0f}, {green * 255:.0f}, '
+            f'{blue * 255:.0f}); color: {ink}; white-space: pre-wrap">{shown}</span>')
+
+
+def chat_panel(chat: "Chat", still: Picture, message: str = "", max_new_tokens: int = 200) -> ChatPanel:
+    """Show a chat panel. still: the picture that stands in its place where no kernel runs."""
+    panel = ChatPanel(chat, message, max_new_tokens)
+    show_picture(panel.panel, still)
+    return panel
