@@ -1,0 +1,294 @@
+"""Every stored notebook is in good form, and the checker that says so refuses each way of not being."""
+
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tools import lesson_table, notebook_form, notebook_store
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb")) + sorted(ROOT.glob("solutions/*.ipynb"))
+NAME = "03_attention.ipynb"
+SETUP = "import helpers"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_stored_notebook(path):
+    setup = notebook_form.setup_cell(notebook_store.read(NOTEBOOKS[0]))
+    assert notebook_form.file_problems(path, setup) == []
+
+
+def test_readme_table_is_up_to_date():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert lesson_table.with_table(readme, ROOT / "notebooks") == readme, "run: python tools/execute.py --tables"
+
+
+# The checker: a notebook that keeps every rule, and changes that each break one
+
+
+def good():
+    """A small notebook in stored form: one claim, one picture, one cell in five free of the comparison."""
+    picture = new_output(
+        "display_data",
+        data={"image/png": "iVBORw0KGgo=", "text/plain": "A picture"},
+        metadata={"image/png": {"alt": "Two bars: the second is twice as high as the first."}},
+    )
+    proof = new_output("display_data", data={"text/plain": "A1 holds"}, metadata={"press_enter": {"verdict": {"id": "A1"}}})
+    cells = [
+        new_markdown_cell("# 03 · Attention\n## How a token finds what it needs\n\nThree words here."),
+        new_code_cell(SETUP, outputs=[stream("cpu")]),
+        new_code_cell("plots.bars([1, 2])", outputs=[picture]),
+        new_code_cell("verdict('A1', 2.0)", outputs=[proof], metadata={"tags": ["claim:A1"]}),
+        new_code_cell("x = 2\nprint(x)", outputs=[stream("2")]),
+        new_code_cell("if x:\n    assert seconds() < 9\n", outputs=[stream("0.31 s")], metadata={"tags": ["nbval-ignore-output"]}),
+    ]
+    notebook = new_notebook(cells=cells, metadata={"press_enter": {"minutes": 1, "memory_mb": 900}})
+    for number, cell in enumerate(cells[1:], 1):
+        cell.execution_count = number
+    notebook_store.tidy_source(notebook)
+    notebook_store.tidy(notebook)
+    return notebook
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", text=text + "\n", name=name)
+
+
+def code(notebook, number):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"][number - 1]
+
+
+BREAKS = []
+
+
+def breaks(rule, place):
+    """Register a change to the good notebook that breaks `rule`, and no other rule, at `place`."""
+
+    def register(change):
+        BREAKS.append(pytest.param(rule, place, change, id=f"{rule}-{change.__name__}"))
+        return change
+
+    return register
+
+
+@breaks("setup", "code cell 1")
+def another_setup(notebook):
+    code(notebook, 1).source = "import helpers, this"
+
+
+@breaks("counts", "code cell 4")
+def never_run(notebook):
+    code(notebook, 4).execution_count = None
+
+
+@breaks("counts", "code cell 4")
+def run_twice(notebook):
+    code(notebook, 4).execution_count = 7
+
+
+@breaks("counts", "code cell 5")
+def result_of_another_run(notebook):
+    code(notebook, 5).outputs = [new_output("execute_result", data={"text/plain": "2"}, execution_count=9)]
+
+
+@breaks("counts", "code cell 6")
+def empty_cell(notebook):
+    notebook.cells.append(new_code_cell("", id="empty"))
+
+
+@breaks("errors", "code cell 4")
+def stored_error(notebook):
+    code(notebook, 4).outputs = [new_output("error", ename="NameError", evalue="x", traceback=[])]
+
+
+@breaks("stderr", "code cell 4")
+def warning_printed(notebook):
+    code(notebook, 4).outputs.append(stream("UserWarning: old", name="stderr"))
+
+
+@breaks("empty_outputs", "code cell 4")
+def blank_line_alone(notebook):
+    code(notebook, 4).outputs = [stream("")]
+
+
+@breaks("empty_outputs", "code cell 4")
+def bundle_of_nothing(notebook):
+    code(notebook, 4).outputs = [new_output("display_data", data={})]
+
+
+@breaks("kernelspec", "file")
+def another_kernel(notebook):
+    notebook.metadata.kernelspec.name = "conda-env"
+
+
+@breaks("kernelspec", "file")
+def python_version(notebook):
+    notebook.metadata.language_info["version"] = "3.11.7"
+
+
+@breaks("metadata", "file")
+def widget_state(notebook):
+    notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+
+
+@breaks("metadata", "cell 5")
+def execution_times(notebook):
+    code(notebook, 4).metadata["execution"] = {"iopub.status.busy": "2026-01-01T00:00:00Z"}
+
+
+@breaks("widget_views", "code cell 2")
+def widget_view(notebook):
+    code(notebook, 2).outputs[0].data[notebook_store.WIDGET_VIEW] = {"model_id": "1"}
+
+
+@breaks("ids", "cell 2")
+def no_id(notebook):
+    del notebook.cells[1]["id"]
+
+
+@breaks("ids", "cell 2")
+def id_with_a_space(notebook):
+    notebook.cells[1].id = "first cell"
+
+
+@breaks("machine_paths", "code cell 4")
+def home_folder(notebook):
+    code(notebook, 4).outputs = [stream("loaded /home/ada/.cache/model.gguf")]
+
+
+@breaks("machine_paths", "code cell 4")
+def this_checkout(notebook):
+    code(notebook, 4).outputs = [stream(f"reading {ROOT}/notebooks")]
+
+
+@breaks("machine_paths", "code cell 2")
+def drive_letter(notebook):
+    code(notebook, 2).outputs[0].data["text/html"] = r"<b>C:\Users\ada</b>"
+
+
+@breaks("code_lines", "code cell 4")
+def thirteen_lines(notebook):
+    code(notebook, 4).source = "\n\n".join(["x = 2"] * 13)
+
+
+@breaks("code_lines", "code cell 4")
+def class_of_26_lines(notebook):
+    code(notebook, 4).source = "class A:\n" + "    # a line\n" * 24 + "    x = 1"
+
+
+@breaks("words", "file")
+def too_many_words(notebook):
+    notebook.cells.append(new_markdown_cell("word " * 2500, id="long"))
+
+
+@breaks("alt_text", "code cell 2")
+def no_alt_text(notebook):
+    code(notebook, 2).outputs[0].metadata = {}
+
+
+@breaks("alt_text", "code cell 2")
+def alt_text_of_one_word(notebook):
+    code(notebook, 2).outputs[0].metadata["image/png"]["alt"] = "bars"
+
+
+@breaks("semicolons", "code cell 4")
+def semicolon_before_a_comment(notebook):
+    code(notebook, 4).source += "; # hide it"
+
+
+@breaks("skipped", "code cell 4")
+def skip_tag(notebook):
+    code(notebook, 4).metadata["tags"] = ["nbval-skip"]
+
+
+@breaks("skipped", "code cell 4")
+def skip_comment(notebook):
+    code(notebook, 4).source += "\n# NBVAL_SKIP"
+
+
+@breaks("ignored", "code cell 5")
+def assertion_in_a_comment(notebook):
+    code(notebook, 5).source = "seconds()  # assert seconds() < 9"
+
+
+@breaks("ignored", "code cell 5")
+def assertion_never_reached(notebook):
+    code(notebook, 5).source = "def later():\n    assert seconds() < 9"
+
+
+@breaks("ignored", "file")
+def two_cells_in_five(notebook):
+    code(notebook, 3).metadata["tags"].append("nbval-ignore-output")
+
+
+@breaks("claims", "code cell 3")
+def claim_without_verdict(notebook):
+    code(notebook, 3).outputs[0].metadata = {}
+
+
+@breaks("claims", "code cell 3")
+def verdict_without_claim(notebook):
+    code(notebook, 3).metadata["tags"] = []
+
+
+@pytest.mark.parametrize("rule, place, change", BREAKS)
+def test_broken_rule_is_named(rule, place, change):
+    notebook = good()
+    change(notebook)
+    expected = f"{NAME}, {place}: {rule}: "
+    assert [sentence[: len(expected)] for sentence in notebook_form.problems(notebook, NAME, SETUP)] == [expected]
+
+
+def test_every_rule_is_proved():
+    assert {rule.__name__ for rule in notebook_form.RULES} | {"setup"} == {case.values[0] for case in BREAKS}
+
+
+def test_good_notebook_has_no_problems():
+    assert notebook_form.problems(good(), NAME, SETUP) == []
+
+
+@pytest.mark.parametrize("source", [
+    "\n\n".join(["x = 2"] * 12),
+    "class A:\n" + "    # a line\n" * 23 + "    x = 1",
+    "x = 'a;'\ny = 1; z = 2",
+    "%config InlineBackend.figure_format = 'png'",
+])
+def test_source_within_the_rules(source):
+    notebook = good()
+    code(notebook, 4).source = source
+    assert notebook_form.problems(notebook, NAME, SETUP) == []
+
+
+@pytest.mark.parametrize("shown", ["either/or", "https://x.org/home/y.html", "a ratio of 3/4", "B: C", "~/.cache/press-enter"])
+def test_output_that_is_no_machine_path(shown):
+    notebook = good()
+    code(notebook, 4).outputs = [stream(shown)]
+    assert notebook_form.problems(notebook, NAME, SETUP) == []
+
+
+def test_code_formulas_and_links_are_not_prose():
+    markdown = "Two words ```python\nnot these\n``` $$ n o r $$ <summary>more</summary> [link](to/some where)"
+    notebook = good()
+    notebook.cells.append(new_markdown_cell((markdown + "\n") * 600, id="mixed"))  # 4 words each
+    assert notebook_form.problems(notebook, NAME, SETUP) == []
+
+
+@pytest.mark.parametrize("rule, spoil", [
+    ("line_ends", lambda raw: raw.replace(b"\n", b"\r\n")),
+    ("json", lambda raw: raw[:-20]),
+    ("json", lambda raw: raw.replace(b'"nbformat": 4', b'"nbformat": 3')),
+    ("format", lambda raw: raw.replace(b'"cell_type": "markdown"', b'"cell_type": "prose"')),
+    ("layout", lambda raw: raw.rstrip()),
+    ("layout", lambda raw: raw.replace(b'\n "', b'\n  "')),
+    ("head", lambda raw: raw.replace(b"# 03", b"03")),
+    ("head", lambda raw: raw.replace(b'"memory_mb": 900', b'"memory_mb": 0')),
+])
+def test_spoilt_file_is_refused(tmp_path, rule, spoil):
+    path = tmp_path / "notebooks" / NAME
+    path.parent.mkdir()
+    notebook_store.write(good(), path)
+    assert notebook_form.file_problems(path, SETUP) == []
+    path.write_bytes(spoil(path.read_bytes()))
+    expected = f"{NAME}, file: {rule}: "
+    assert [sentence[: len(expected)] for sentence in notebook_form.file_problems(path, SETUP)] == [expected]
