@@ -27,8 +27,7 @@ def start(seed: int = 0) -> torch.device:
     device = choose_device(os.environ.get("COURSE_DEVICE", ""))
     random.seed(seed)
     torch.manual_seed(seed)
-    torch.backends.cuda.matmul.allow_tf32 = False           # full float32: 10 bits of mantissa would change tokens
-    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")           # a GPU's TF32 keeps 10 bits, and would change tokens
     name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
     print(f"Press Enter {__version__} · Python {platform.python_version()} · torch {torch.__version__} · {name} · "
           f"{torch.get_num_threads()} CPU threads")

@@ -292,7 +292,7 @@ class Transformer(nn.Module):
         if self.config.token_types:
             x = x + self.token_type.weight[0]                                       # we only ever use one sentence
         x = self.embed_norm(x)
-        places = self.places(positions, past, T, seen)
+        places = self.places(positions, past, seen)
         for layer, block in enumerate(self.blocks):
             x = block(x, places, cache.layer(layer) if cache is not None else None)
         return self.norm(x)
@@ -331,9 +331,13 @@ class Transformer(nn.Module):
             return torch.arange(past, past + T, device=device)[None]                # (1, T)
         return (seen.cumsum(dim=1) - 1).clamp(min=0)[:, past:]                      # (B, T)
 
-    def places(self, positions: Tensor, past: int, T: int, seen: Tensor | None) -> Places:
-        """The mask and the rotary angles that all layers of this pass share."""
-        config, S = self.config, past + T
+    def places(self, positions: Tensor, past: int = 0, seen: Tensor | None = None) -> Places:
+        """The mask and the rotary angles that all layers of a pass share.
+
+        positions: (1 or B, T), of the new tokens. past: how many came before. seen: (B, S), False where padding stands.
+        """
+        config, T = self.config, positions.shape[1]
+        S = past + T
         mask = None
         if seen is not None or config.positions == "alibi":
             slots = torch.arange(S, device=positions.device)                        # (S,)
