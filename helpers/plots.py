@@ -4,7 +4,6 @@ The same functions stand behind the sliders of `widgets`. Every picture has an o
 finding, labelled axes, colours that can be told apart in grey (cividis, or the four tints below), and alt text.
 """
 import io
-import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
@@ -54,10 +54,10 @@ def picture(figure: Figure, alt: str) -> Picture:
     return Picture(buffer.getvalue(), " ".join(alt.split()), round(figure.get_figwidth() * DPI * 2 / 3))
 
 
-def new_figure(width: float, height: float):
-    """An empty figure and its axes, in inches. Not pyplot: a slider's callback may run in another thread."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+def new_figure(width: float, *heights: float):
+    """An empty figure and its axes, one below another, in inches. Not pyplot: a slider may draw in another thread."""
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    return figure, *figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
 
 
 def visible(text: str) -> str:
@@ -67,40 +67,62 @@ def visible(text: str) -> str:
 
 @rc_context(STYLE)
 def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequence[float] | None = None,
-           title: str = "", columns: int = 78) -> Picture:
+           title: str = "") -> Picture:
     """A text as its tokens, each in its own frame, wrapped like prose.
 
     pieces: the text of each token. ids: written below each. shares: probability of each, 0 to 1, shown as colour.
     """
-    marks = [visible(piece) for piece in pieces]
-    widths = [max(len(mark), len(str(ids[i])) * 0.75 if ids is not None else 0) + 1 for i, mark in enumerate(marks)]
+    places, lines = wrap(pieces, ids)
+    figure, area = new_figure(9, tokens_height(lines, ids) + (0.35 if shares is not None else 0))
+    words = draw_tokens(area, pieces, ids, shares, title or f"{len(pieces)} tokens")
+    if shares is not None:
+        figure.colorbar(ScalarMappable(Normalize(0, 1), SHARES), ax=area, orientation="horizontal", fraction=0.08,
+                        aspect=60, pad=0.02, label="probability the model gave to the token it chose")
+    return picture(figure, words)
+
+
+LINE = 78                                                   # characters in a line of tokens
+
+
+def wrap(pieces: Sequence[str], ids: Sequence[int] | None) -> tuple[list[tuple[float, int, float]], int]:
+    """Where each token stands, as (left edge, line, width), and the number of lines."""
     places, x, line = [], 0.0, 0
-    for width in widths:
-        if x and x + width > columns:
+    for i, piece in enumerate(pieces):
+        width = max(len(visible(piece)), 0.75 * len(str(ids[i])) if ids is not None else 0) + 1
+        if x and x + width > LINE:
             x, line = 0.0, line + 1
-        places.append((x, line))
+        places.append((x, line, width))
         x += width
+    return places, line + 1
+
+
+def tokens_height(lines: int, ids: Sequence[int] | None) -> float:
+    """Inches that so many lines of tokens take, with their title."""
+    return 0.23 * lines * (2.3 if ids is not None else 1.5) + 0.4
+
+
+def draw_tokens(area: Axes, pieces: Sequence[str], ids: Sequence[int] | None, shares: Sequence[float] | None,
+                title: str) -> str:
+    """Draw tokens into axes; returns the picture's words."""
+    places, lines = wrap(pieces, ids)
     row = 2.3 if ids is not None else 1.5
-    lines = line + 1
-    figure, area = new_figure(9, 0.23 * row * lines + (0.75 if shares is not None else 0.4))
-    for i, (mark, width, (x, line)) in enumerate(zip(marks, widths, places, strict=True)):
-        top = line * row
+    for i, (x, line, width) in enumerate(places):
         share = None if shares is None else float(shares[i])
         colour = TINTS[i % 4] if share is None else share_colour(share)
+        top, ink = line * row, INK if share is None or share > 0.3 else "white"
         area.add_patch(Rectangle((x + 0.06, top), width - 0.12, 1.2, facecolor=colour, edgecolor=QUIET, linewidth=0.6))
-        area.text(x + width / 2, top + 0.62, mark, ha="center", va="center", family="monospace", fontsize=10,
-                  color=INK if share is None or share > 0.3 else "white")
+        label = {"ha": "center", "va": "center", "family": "monospace"}
+        area.text(x + width / 2, top + 0.62, visible(pieces[i]), fontsize=10, color=ink, **label)
         if ids is not None:
-            area.text(x + width / 2, top + 1.62, str(ids[i]), ha="center", va="center", family="monospace", fontsize=7.5,
-                      color=QUIET)
-    area.set(xlim=(0, columns), ylim=(lines * row, 0), title=title or f"{len(pieces)} tokens")
+            area.text(x + width / 2, top + 1.62, str(ids[i]), fontsize=7.5, color=QUIET, **label)
+    area.set(xlim=(0, LINE), ylim=(lines * row, 0), title=title)
     area.axis("off")
-    if shares is not None:
-        scale = ScalarMappable(Normalize(0, 1), SHARES)
-        figure.colorbar(scale, ax=area, orientation="horizontal", fraction=0.08, aspect=60, pad=0.02,
-                        label="probability the model gave to the token it chose")
-    words = ", ".join(f"“{mark}”" for mark in marks[:40]) + (" and more" if len(marks) > 40 else "")
-    return picture(figure, f"{title or 'A text in tokens'}: {len(marks)} tokens: {words}.")
+    more = " and more" if len(pieces) > 40 else ""
+    return f"{title}. Tokens: {quoted(pieces[:40])}{more}."
+
+
+def quoted(pieces: Sequence[str]) -> str:
+    return ", ".join(f"“{visible(piece)}”" for piece in pieces)
 
 
 def share_colour(share: float) -> tuple[float, float, float, float]:
@@ -127,31 +149,33 @@ def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
 
 
 @rc_context(STYLE)
-def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "", chosen: int | None = None,
-                drawn: Sequence[float] | None = None) -> Picture:
+def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "", drawn: Sequence[float] | None = None
+                ) -> Picture:
     """The likeliest next tokens as bars.
 
-    pieces, shares: text and probability of each, likeliest first. chosen: the bar to mark. drawn: measured frequencies,
-    marked as points on the bars.
+    pieces, shares: text and probability of each, likeliest first. drawn: measured frequencies, as points on the bars.
     """
+    figure, area = new_figure(7.5, 0.9 + 0.27 * len(pieces))
+    return picture(figure, draw_next_tokens(area, pieces, shares, title or "The likeliest next tokens", drawn))
+
+
+def draw_next_tokens(area: Axes, pieces: Sequence[str], shares: Sequence[float], title: str,
+                     drawn: Sequence[float] | None = None) -> str:
+    """Draw bars into axes; returns the picture's words."""
     shares = [float(share) for share in shares]
-    figure, area = new_figure(7.5, 0.9 + 0.27 * len(shares))
-    colours = [SECOND if i == chosen else ACCENT for i in range(len(shares))]
-    area.barh(range(len(shares)), shares, color=colours, height=0.72, label="probability")
+    ends = shares if drawn is None else [max(pair) for pair in zip(shares, map(float, drawn), strict=True)]
+    area.barh(range(len(shares)), shares, color=ACCENT, height=0.72, label="probability")
     if drawn is not None:
         area.plot([float(share) for share in drawn], range(len(shares)), "D", color=SECOND, markeredgecolor=INK,
-                  markersize=6, linestyle="none", label="how often it was drawn")
+                  markersize=6, label="how often it was drawn")
         area.legend(frameon=False, loc="lower right")
-    for i, share in enumerate(shares):
-        mark = "  ← drawn" if i == chosen else ""
-        area.text(max(share, float(drawn[i]) if drawn is not None else 0) + 0.012, i, f"{share:.1%}{mark}", va="center")
+    edge = min(1.15, max(ends) * 1.25 + 0.05)
+    for i, (share, end) in enumerate(zip(shares, ends, strict=True)):
+        area.text(end + edge / 60, i, f"{share:.1%}", va="center")
     area.set_yticks(range(len(shares)), [visible(piece) for piece in pieces], family="monospace")
     area.invert_yaxis()
-    area.set(xlim=(0, min(1.15, max(shares) * 1.3 + 0.05)), xlabel="probability", title=title)
-    area.set_ylabel("next token")
-    words = ", ".join(f"“{visible(piece)}”" for piece in pieces)
-    taken = f" Drawn: “{visible(pieces[chosen])}”." if chosen is not None else ""
-    return picture(figure, f"{title or 'Next tokens'}. Bars, likeliest first: {words}.{taken}")
+    area.set(xlim=(0, edge), xlabel="probability", ylabel="next token", title=title)
+    return f"{title}. Bars, likeliest first: {quoted(pieces)}."
 
 
 @rc_context(STYLE)
@@ -160,27 +184,41 @@ def lens(pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str]
     """What each layer would say: a table of layers by tokens, each cell holding the favourite next token.
 
     pieces: favourite of each row and column. shares: (rows, columns), its probability. columns: the tokens read so far.
+    rows: the number of each layer, 0 for the embedding.
     """
-    values = shares.detach().float().cpu().numpy()                              # (rows, columns)
     figure, area = new_figure(9, 1.3 + 0.3 * len(rows))
+    return picture(figure, draw_lens(area, pieces, shares, columns, rows, title or "What each layer would say next"))
+
+
+def draw_lens(area: Axes, pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str], rows: Sequence[int],
+              title: str) -> str:
+    """Draw the table of favourites into axes; returns the picture's words."""
+    values = shares.detach().float().cpu().numpy()                              # (rows, columns)
     image = area.imshow(values, aspect="auto", vmin=0, vmax=1, cmap=SHARES, origin="lower")
     for y in range(len(rows)):
         for x in range(len(columns)):
             area.text(x, y, visible(pieces[y][x])[:12], ha="center", va="center", family="monospace", fontsize=8.5,
                       color=INK if values[y, x] > 0.3 else "white")
-    area.set_xticks(range(len(columns)), [visible(piece) for piece in columns], family="monospace")
+    area.set_xticks(range(len(columns)), [visible(piece)[:12] for piece in columns], family="monospace")
     area.set_yticks(range(len(rows)), [str(row) if row else "0 (embedding)" for row in rows])
     area.set(xlabel="the text so far, token by token", ylabel="after layer", title=title)
-    figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="probability of the favourite")
-    return picture(figure, f"{title or 'What each layer would say next'}. A table of {len(rows)} layers by "
-                           f"{len(columns)} tokens; the top row, after the last layer, reads: "
-                           f"{', '.join(visible(piece) for piece in pieces[-1])}.")
+    area.figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="probability of the favourite")
+    return (f"{title}. A table of {len(rows)} layers by {len(columns)} tokens; its top row, after the last layer, reads: "
+            f"{quoted(pieces[-1])}.")
 
 
 @rc_context(STYLE)
-def message(text: str) -> Picture:
-    """A picture that holds only a sentence: what a view shows when its input cannot be drawn."""
-    figure, area = new_figure(9, 1.0)
-    area.text(0, 0.5, "\n".join(textwrap.wrap(text, 95)), va="center")
-    area.axis("off")
-    return picture(figure, text)
+def path(pieces: Sequence[str], ids: Sequence[int], favourites: Sequence[Sequence[str]], favourite_shares: Tensor,
+         rows: Sequence[int], next_pieces: Sequence[str], next_shares: Sequence[float]) -> Picture:
+    """The whole path in one picture: tokens with ids, what each layer would say, the likeliest next tokens.
+
+    favourites, favourite_shares, rows: as in `lens`, for the last tokens of the text, at most eight.
+    """
+    shown = pieces[-favourite_shares.shape[1]:]
+    _, lines = wrap(pieces, ids)
+    figure, top, middle, bottom = new_figure(9, tokens_height(lines, ids), 1.0 + 0.27 * len(rows),
+                                             0.9 + 0.25 * len(next_pieces))
+    words = [draw_tokens(top, pieces, ids, None, f"1  The text is {len(pieces)} tokens"),
+             draw_lens(middle, favourites, favourite_shares, shown, rows, "2  What each layer would say next"),
+             draw_next_tokens(bottom, next_pieces, next_shares, "3  The likeliest next tokens")]
+    return picture(figure, " ".join(words))

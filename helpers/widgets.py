@@ -4,6 +4,7 @@ Every view is one output with two forms: the live widget for whoever has a kerne
 GitHub, for a notebook that was reopened, for a reader without a kernel. Storing a notebook keeps the still form.
 Only what ipywidgets 7.7 and 8 share is used.
 """
+import base64
 import html
 import threading
 from collections.abc import Callable
@@ -30,8 +31,6 @@ def show(widget: ipywidgets.Widget, data: dict[str, Any], metadata: dict[str, An
 
 def show_picture(widget: ipywidgets.Widget, picture: Picture) -> None:
     """Display a widget whose still form is a picture."""
-    import base64
-
     encoded = base64.b64encode(picture.png).decode()
     show(widget, {"image/png": encoded, "text/plain": picture.alt}, picture.metadata)
 
@@ -90,11 +89,11 @@ def question(question: str, choices: list[str], guess: str | None, on_guess: Cal
         kept.value = "Kept. Now run the next cells and see."
 
     buttons.observe(keep, names="value")
-    title = ipywidgets.HTML(f"<b>Before you go on:</b> {html.escape(question, quote=False)}")
+    title = f"<p><b>Before you go on:</b> {html.escape(question, quote=False)}</p>"
     items = "".join(f"<li>{html.escape(choice, quote=False)}</li>" for choice in choices)
     plain = f"Before you go on: {question}\n" + "\n".join(f"  ( ) {choice}" for choice in choices)
-    show(ipywidgets.VBox([title, buttons, kept]), {
-        "text/plain": plain, "text/html": f"<p><b>Before you go on:</b> {html.escape(question, quote=False)}</p><ul>{items}</ul>"})
+    show(ipywidgets.VBox([ipywidgets.HTML(title), buttons, kept]),
+         {"text/plain": plain, "text/html": f"{title}<ul>{items}</ul>"})
 
 
 class ChatPanel:
