@@ -42,20 +42,19 @@ SENTENCES = (                                          # what pip's output means
     (r"DO NOT MATCH THE HASHES",
      "A downloaded package does not match its published hash and was not installed: the download is damaged, "
      "or something on the way altered it. Run the same command again, if need be on another network."),
-    (r"ResolutionImpossible|conflicting dependencies",
-     "The packages needed do not fit those already in this environment (pip names them above): "
-     "use an environment of its own, by leaving out --here or deleting .venv."),
     (r"Permission denied|Errno 13\b|WinError 5\b|Access is denied",
      "A folder cannot be written (it is named above): make sure that it is yours, and that no other program "
      "is using .venv."),
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError",
      "The package index's certificate was refused: behind a company proxy, tell pip its certificate "
      f"(PIP_CERT=/path/to/certificate.pem). {AGAIN}"),
-    (r"IncompleteRead|ReadTimeoutError|Connection broken|ConnectionResetError|Read timed out",
-     f"A download was cut short. {AGAIN}"),
-    (r"NewConnectionError|NameResolutionError|name resolution|getaddrinfo failed|Network is unreachable|"
-     r"Name or service not known|nodename nor servname|ConnectTimeoutError|Connection refused|ProxyError",
+    (r"Retry\(total=0|Max retries exceeded|NameResolutionError|getaddrinfo failed|Network is unreachable|ProxyError",
      f"The package index cannot be reached: check the network (or HTTPS_PROXY, behind a proxy). {AGAIN}"),
+    (r"IncompleteRead|ReadTimeoutError|ConnectionResetError|Read timed out",
+     f"A download was cut short. {AGAIN}"),
+    (r"ResolutionImpossible|conflicting dependencies",
+     "The packages needed do not fit those already in this environment (pip names them above): "
+     "use an environment of its own, by leaving out --here or deleting .venv."),
     (r"No matching distribution found",
      f"A package (pip names it above) has no version for Python {platform.python_version()} on "
      f"{platform.system()} {platform.machine()}: README.md says where the course runs."),
@@ -93,7 +92,7 @@ def set_up(extras, here, steps=3):
             write_json(stamp, wanted)
         with step("Models and texts", 3, steps):
             if call([interpreter.python, "-m", "helpers.assets"], stoppable=True) != 0:
-                raise Stop("The models and texts are not complete; the line above says why. " + AGAIN)
+                raise Stop("The models and texts are not complete: the line above says why, and what to do.")
     return interpreter
 
 
