@@ -15,7 +15,7 @@ class KVCache:
     """Keys and values of every token seen so far, made by `Transformer.cache(batch, capacity)`.
 
     The tokens of a row stand in slots 0 to `length` - 1. A slot that holds padding is remembered as not real.
-    Raises ValueError for an encoder, and for a capacity outside 1 to the model's context.
+    Raises ValueError for an encoder, no rows, and a capacity outside 1 to the model's context.
     """
 
     def __init__(self, config: "Config", batch: int, capacity: int, device: torch.device, dtype: torch.dtype):
@@ -23,6 +23,8 @@ class KVCache:
             raise ValueError("config.causal is False: in an encoder old tokens see new ones, so nothing can be kept.")
         if not 1 <= capacity <= config.context:
             raise ValueError(f"capacity is {capacity}; give 1 to {config.context}, the tokens this model can see.")
+        if batch < 1:
+            raise ValueError(f"batch is {batch}; give at least 1, the number of rows.")
         shape = (config.layers, batch, config.kv_heads, capacity, config.head_size)
         self.keys = torch.empty(shape, device=device, dtype=dtype)                  # (layers, B, K, capacity, D)
         self.values = torch.empty(shape, device=device, dtype=dtype)

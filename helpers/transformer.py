@@ -1,20 +1,21 @@
 """One Transformer, from which `Config` makes SmolLM2, Llama, GPT-2, MiniLM and the models you train in this course.
 
-Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. The cache that
-makes writing fast is in `kv_cache.py`. Sizes have one letter each:
+Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. Rotary
+and ALiBi positions are in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
 
     B batch   T new tokens   S all tokens so far   C channels (d_model)   H heads   K key-value heads   D head size
     V vocabulary
 """
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.kv_cache import KVCache, LayerCache
+from helpers.positions import alibi_slopes, rope_angles, rotate
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,22 @@ class Config:
     output: Literal["logits", "hidden"] = "logits"
 
     def __post_init__(self):
-        object.__setattr__(self, "kv_heads", self.kv_heads or self.heads)
-        object.__setattr__(self, "d_ff", self.d_ff or 4 * self.d_model)
-        for name in ("vocabulary", "context", "d_model", "layers", "heads", "kv_heads", "d_ff"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        for name, usual in (("kv_heads", self.heads), ("d_ff", 4 * self.d_model)):
+            object.__setattr__(self, name, usual if getattr(self, name) is None else getattr(self, name))
+        for name, kind in type(self).__annotations__.items():
+            value, choices = getattr(self, name), get_args(kind)
+            if kind in (int, int | None) and value < (name != "token_types"):
+                raise ValueError(f"{name} is {value}; it must be at least 1.")
+            if get_origin(kind) is Literal and value not in choices:
+                raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
         if self.d_model % self.heads:
             raise ValueError(f"d_model is {self.d_model}; it must be a multiple of heads, {self.heads}.")
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads is {self.kv_heads}; it must divide heads, {self.heads}.")
-        if self.positions in ("rope", "sinusoidal") and self.head_size % 2:
-            raise ValueError(f"head size d_model / heads is {self.head_size}; {self.positions} needs an even one.")
+        if self.positions == "rope" and self.head_size % 2:
+            raise ValueError(f"head size d_model / heads is {self.head_size}; rope needs an even one.")
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise ValueError(f"d_model is {self.d_model}; sinusoidal positions need an even one.")
 
     @property
     def head_size(self) -> int:
@@ -100,41 +106,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor
     mask: instead of causal, a bool (..., T, S) that is True where a query may look, or a float added to the scores.
     Returns (..., H, T, D). Raises ValueError when the shapes do not fit together.
     """
-    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2] or (causal and q.shape[-2] > k.shape[-2]):
-        raise ValueError(f"q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)} do not fit: q and k share "
-                         "D, k and v share S, and a causal q has at most S tokens.")
     T, S = q.shape[-2], k.shape[-2]
+    grouped = q.ndim == k.ndim > 2 and q.shape[-3] != k.shape[-3]       # several query heads to one key-value head
+    if (q.ndim != k.ndim or q.shape[-1] != k.shape[-1] or k.shape[:-1] != v.shape[:-1] or (causal and T > S)
+            or (grouped and q.shape[-3] % k.shape[-3])):
+        raise ValueError(f"q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)} do not fit: q and k share "
+                         "D, k and v all but D, H is a multiple of K, and a causal q has at most S tokens.")
     if mask is None and causal and 1 < T < S:
         mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
-    shared = q.ndim > 2 and q.shape[-3] != k.shape[-3]      # several query heads to one key-value head
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and causal and T == S,
-                                          enable_gqa=shared)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al., 2021): turn each pair (x[i], x[i + D/2]) by an angle that grows with position.
-
-    x: (B, T, H, D); cos, sin: (T, 1, D/2) or (B, T, 1, D/2). Returns (B, T, H, D).
-    """
-    left, right = x.chunk(2, dim=-1)                        # (B, T, H, D/2) each
-    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
-
-
-def rope_angles(context: int, head_size: int, base: float) -> Tensor:
-    """Angle of every position and pair: position / base^(2i/D), as (context, D/2)."""
-    frequencies = base ** (-torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)    # (D/2,)
-    return torch.outer(torch.arange(context, dtype=torch.float64), frequencies)                # (context, D/2)
-
-
-def alibi_slopes(heads: int) -> Tensor:
-    """Slope of each head, (H,): a score loses slope x distance (Press et al., 2021).
-
-    For a power of two they are 2^(-8/H), 2^(-16/H), ...; otherwise the missing ones come from every other slope of 2H.
-    """
-    power = 2 ** math.floor(math.log2(heads))
-    slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
-    slopes += [2 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
-    return torch.tensor(slopes)
+                                          enable_gqa=grouped)
 
 
 def make_norm(config: Config, size: int) -> nn.Module:
@@ -148,7 +129,7 @@ def make_norm(config: Config, size: int) -> nn.Module:
 class Places:
     """Where the tokens of one forward pass stand: worked out once, used by every layer."""
     mask: Tensor | None                   # who sees whom, (B or 1, H or 1, T, S); None where a plain triangle says it
-    cos: Tensor | None = None             # rotary positions, (B or 1, T, 1, D/2)
+    cos: Tensor | None = None             # rotary positions, (B or 1, T, 1, D)
     sin: Tensor | None = None
 
 
@@ -321,7 +302,11 @@ class Transformer(nn.Module):
         if low < 0 or high >= self.config.vocabulary:
             raise ValueError(f"ids holds {low if low < 0 else high}; this model's tokens are 0 to "
                              f"{self.config.vocabulary - 1}. Was it made by another tokenizer?")
-        if padding_mask is not None and (padding_mask.dtype != torch.bool or padding_mask.shape != ids.shape):
+        if padding_mask is None:
+            return
+        if not isinstance(padding_mask, Tensor):
+            raise ValueError(f"padding_mask is {type(padding_mask).__name__}; give a bool tensor {tuple(ids.shape)}.")
+        if padding_mask.dtype != torch.bool or padding_mask.shape != ids.shape:
             raise ValueError(f"padding_mask is {padding_mask.dtype} {tuple(padding_mask.shape)}; give bool "
                              f"{tuple(ids.shape)}, True where a token is real.")
 
@@ -352,4 +337,5 @@ class Transformer(nn.Module):
             mask = bias.masked_fill(~mask, -torch.inf)
         if config.positions != "rope":
             return Places(mask)
-        return Places(mask, self.cos[positions][:, :, None], self.sin[positions][:, :, None])     # (1 or B, T, 1, D/2)
+        cos, sin = self.cos[positions][:, :, None], self.sin[positions][:, :, None]             # (1 or B, T, 1, D/2)
+        return Places(mask, torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))      # (1 or B, T, 1, D)

@@ -1,0 +1,33 @@
+"""Where a token stands, as attention is told it: rotary angles that turn queries and keys, or ALiBi's slopes.
+
+Sizes as in `helpers.transformer`: B rows, T new tokens, H heads of size D.
+"""
+import math
+
+import torch
+from torch import Tensor
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al., 2021): turn each pair (x[i], x[i + D/2]) by an angle that grows with position.
+
+    x: (B, T, H, D); cos, sin: (1 or B, T, 1, D), with sin negative in its first half. Returns (B, T, H, D).
+    """
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin        # rolled, each number stands where its partner did
+
+
+def rope_angles(context: int, head_size: int, base: float) -> Tensor:
+    """Angle of every position and pair: position / base^(2i/D), as (context, D/2)."""
+    frequencies = base ** (-torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)    # (D/2,)
+    return torch.outer(torch.arange(context, dtype=torch.float64), frequencies)                # (context, D/2)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """Slope of each head, (H,): a score loses slope x distance (Press et al., 2021).
+
+    For a power of two they are 2^(-8/H), 2^(-16/H), ...; otherwise the missing ones come from every other slope of 2H.
+    """
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+    slopes += [2 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+    return torch.tensor(slopes)
