@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,12 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
+
+from helpers import tracing
+from helpers.transformer import Transformer
+
+if TYPE_CHECKING:
+    from helpers.tokenizer import BPETokenizer
 
 INK, QUIET, ACCENT, SECOND = "#1b1f24", "#6b7280", "#00558c", "#c98a00"
 TINTS = ("#cfe3f5", "#fbe6b3", "#d9ead3", "#ecd9ef")        # neighbouring tokens, told apart by their frames too
@@ -208,17 +215,23 @@ def draw_lens(area: Axes, pieces: Sequence[Sequence[str]], shares: Tensor, colum
 
 
 @rc_context(STYLE)
-def path(pieces: Sequence[str], ids: Sequence[int], favourites: Sequence[Sequence[str]], favourite_shares: Tensor,
-         rows: Sequence[int], next_pieces: Sequence[str], next_shares: Sequence[float]) -> Picture:
-    """The whole path in one picture: tokens with ids, what each layer would say, the likeliest next tokens.
+def whole_path(model: Transformer, tokenizer: "BPETokenizer", text: str, columns: int = 8, bars: int = 8) -> Picture:
+    """The whole path of a text in one picture: its tokens, what each layer would say, the likeliest next tokens.
 
-    favourites, favourite_shares, rows: as in `lens`, for the last tokens of the text, at most eight.
+    The middle shows the last `columns` tokens, every third layer and the last. Raises ValueError for an empty text or one
+    longer than the model's context.
     """
-    shown = pieces[-favourite_shares.shape[1]:]
-    _, lines = wrap(pieces, ids)
-    figure, top, middle, bottom = new_figure(9, tokens_height(lines, ids), 1.0 + 0.27 * len(rows),
-                                             0.9 + 0.25 * len(next_pieces))
-    words = [draw_tokens(top, pieces, ids, None, f"1  The text is {len(pieces)} tokens"),
-             draw_lens(middle, favourites, favourite_shares, shown, rows, "2  What each layer would say next"),
-             draw_next_tokens(bottom, next_pieces, next_shares, "3  The likeliest next tokens")]
+    trace = tracing.trace(model, tokenizer, text)
+    layers = [*range(0, model.config.layers, 3), model.config.layers]
+    chances = tracing.logit_lens(model, trace.residual[layers, -columns:])                  # (rows, columns, V)
+    best, winners = chances.max(dim=-1)                                                     # (rows, columns) each
+    favourites = [[tokenizer.decode([token]) for token in row] for row in winners.tolist()]
+    shares, following = chances[-1, -1].topk(bars)                                          # (bars,) each
+    ids = trace.ids.tolist()
+    _, lines = wrap(trace.pieces, ids)
+    figure, top, middle, bottom = new_figure(9, tokens_height(lines, ids), 1.0 + 0.27 * len(layers), 0.9 + 0.25 * bars)
+    words = [draw_tokens(top, trace.pieces, ids, None, f"1  The text is {len(ids)} tokens"),
+             draw_lens(middle, favourites, best, trace.pieces[-columns:], layers, "2  What each layer would say next"),
+             draw_next_tokens(bottom, [tokenizer.decode([token]) for token in following.tolist()], shares.tolist(),
+                              "3  The likeliest next tokens")]
     return picture(figure, " ".join(words))
