@@ -26,6 +26,7 @@ LANGUAGE_INFO = {  # what JupyterLab writes on saving, less the version
 NOTEBOOK_METADATA = ("kernelspec", "language_info", "press_enter")
 CELL_METADATA = ("tags", "press_enter")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+STILL = ("image/png", "image/svg+xml", "text/html", "text/markdown")
 
 _WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)  # IntSlider(value=3, …)
 _OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)  # a progress line before its last state
@@ -93,30 +94,37 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
         cell.metadata = nbformat.from_dict({k: cell.metadata[k] for k in CELL_METADATA if cell.metadata.get(k)})
         if cell.cell_type == "code":
             number += 1
-            cell.outputs = [_tidy_output(output, cell, number) for output in _merge_streams(cell.outputs)]
+            lasting = [output for output in cell.outputs if not _vanishes(output)]
+            cell.outputs = [_tidy_output(output, cell, number) for output in _merge_streams(lasting)]
+
+
+def _vanishes(output) -> bool:
+    """Whether an output was only there while its cell ran: a progress bar of `helpers.waiting`."""
+    return output.get("metadata", {}).get("press_enter", {}).get("transient", False)
 
 
 def _tidy_output(output, cell, number: int):
     output.pop("transient", None)
     if "execution_count" in output:
         output.execution_count = cell.execution_count
-    data = output.get("data", {})
-    if WIDGET_VIEW in data:
-        if not has_still_form(data):
-            raise ValueError(
-                f"code cell {number} (id {cell.id}) shows a widget and nothing else: display it with its picture "
-                "or text in one bundle, as helpers.widgets does"
-            )
-        del data[WIDGET_VIEW]
+    if WIDGET_VIEW in drop_widget_view(output.get("data", {})):
+        raise ValueError(
+            f"code cell {number} (id {cell.id}) shows a widget and nothing else: display it with its "
+            "picture or text in one bundle, as helpers.widgets does"
+        )
     return output
 
 
-def has_still_form(data: dict) -> bool:
-    """True when a bundle shows something without its widget: a picture, or text that is not `Slider(value=3)`."""
-    if any(key in data for key in ("image/png", "image/svg+xml", "text/html", "text/markdown")):
-        return True
-    plain = data.get("text/plain", "").strip()
-    return bool(plain) and not _WIDGET_REPR.match(plain)
+def drop_widget_view(data: dict) -> dict:
+    """Take the widget out of a bundle that shows something without it; returns the bundle.
+
+    Something is a picture, or text that is more than a widget's name and values, as `IntSlider(value=3)`.
+    """
+    plain = data.get("text/plain", "")
+    plain = "".join(plain).strip()  # a file holds it as a list of lines
+    if plain and not _WIDGET_REPR.match(plain) or any(kind in data for kind in STILL):
+        data.pop(WIDGET_VIEW, None)
+    return data
 
 
 def _merge_streams(outputs: list) -> list:
