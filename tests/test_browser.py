@@ -140,10 +140,31 @@ def lesson(browser, lab, complaints):
         yield page
 
 
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory):
+    folder = os.environ.get("COURSE_SCREENSHOTS")
+    folder = Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def photograph(page, path):
+    """The whole lesson in one picture, in a window as tall as the lesson."""
+    end = """() => {
+        document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollTop = 0
+        return [...document.querySelectorAll('.jp-Notebook .jp-Cell')].at(-1).getBoundingClientRect().bottom
+    }"""
+    for _ in range(3):  # cells are drawn when they come into sight, and may then be taller than thought
+        page.set_viewport_size({"width": 1280, "height": min(int(page.evaluate(end)) + 60, 16000)})
+        page.wait_for_timeout(SECOND / 2)
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+
+
 def choose(page, *path):
     """Click through the menus."""
     for item in path:
-        page.get_by_role("menuitem", name=item, exact=True).click()
+        page.locator(f'.lm-MenuBar-itemLabel:text-is("{item}"), .lm-Menu-itemLabel:text-is("{item}")').click()
 
 
 def outputs(page, *holding):
@@ -189,6 +210,45 @@ def test_chat_streams_an_answer(lesson):
             changed = time.monotonic()
         time.sleep(0.03)
     assert len(lengths) > 5 and lengths == sorted(lengths), lengths
+
+
+def test_lesson_is_seen_in_both_themes(lesson, screenshots):
+    for theme, is_light in {"JupyterLab Dark": "false", "JupyterLab Light": "true"}.items():
+        choose(lesson, "Settings", "Theme", theme)
+        lesson.locator(f'body[data-jp-theme-light="{is_light}"]').wait_for(state="attached")
+        photograph(lesson, screenshots / f"live {theme.split()[1].lower()}.png")
+
+
+@pytest.fixture(scope="module")
+def reopened(browser, lab, lesson, complaints):
+    """The lesson saved, closed, its kernel shut down, and opened again without running a cell."""
+    address, path = lab
+    before = path.stat().st_mtime_ns
+    choose(lesson, "File", "Save Notebook")
+    wait_until(lambda: path.stat().st_mtime_ns != before, 20, "the notebook was not saved")
+    sessions = f"{address.split('/lab/')[0]}/api/sessions"
+    cookies = {cookie["name"]: cookie["value"] for cookie in lesson.context.cookies()}
+    for session in lesson.request.get(sessions).json():
+        assert lesson.request.delete(f"{sessions}/{session['id']}", headers={"X-XSRFToken": cookies["_xsrf"]}).ok
+    lesson.close()
+    with page_at(browser, address, complaints) as page:
+        yield page
+
+
+def test_reopened_lesson_shows_pictures(reopened, lab, screenshots):
+    photograph(reopened, screenshots / "reopened light.png")
+    stored = notebook_store.read(lab[1])
+    pictures = [out for cell in stored.cells for out in cell.get("outputs", ()) if "image/png" in out.get("data", {})]
+    shown = outputs(reopened, reopened.locator("img"))
+    assert pictures
+    wait_until(lambda: shown.count() == len(pictures), 20, f"not all of {len(pictures)} pictures are shown")
+    for error in WIDGET_ERRORS:
+        assert reopened.get_by_text(error).count() == 0
+
+
+def test_nothing_stands_before_the_lesson(reopened):
+    assert reopened.get_by_role("dialog").all_inner_texts() == []
+    assert reopened.locator(".Toastify__toast").all_inner_texts() == []  # such as "Would you like to get news?"
 
 
 def test_page_reports_no_error(lesson, complaints):
