@@ -1,4 +1,4 @@
-"""Run the benchmarks and print one table: `python -m benchmarks [name ...]`; exit code 1 if a target is not met."""
+"""Run the benchmarks, print one table: `python -m benchmarks [name ...]`. Exit code 1: a target not met."""
 import argparse
 import importlib
 import sys
@@ -9,8 +9,8 @@ NAMES = ("tokenizer", "decode", "imports")      # each a module of this package 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours against a peer, side by side.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}; all without a name")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours against peers.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}; none means all")
     names = parser.parse_args(arguments).names or NAMES
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"there is no benchmark {unknown[0]!r}; choose from {', '.join(NAMES)}.")

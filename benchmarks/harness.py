@@ -1,7 +1,8 @@
 """How the benchmarks measure: ours and the peer take turns, and the median of their ratios decides.
 
-A machine is never quiet for long. Two programs measured one after the other may meet different weather; two that take
-turns meet the same. So one repetition is ours then the peer's (the next begins with the peer's), and each gives one ratio.
+A machine is never quiet for long. Two programs measured one after the other may meet different weather; two
+that take turns meet the same. So one repetition is ours then the peer's (the next begins with the peer's),
+and each gives one ratio.
 """
 import gc
 import importlib.metadata
@@ -16,7 +17,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. Speeds are in `unit` (work done a second); a ratio above 1 says that ours is faster."""
+    """One line of the table. Speeds are in `unit`, work done a second; above a ratio of 1 ours is faster."""
     name: str
     peer: str                       # what ours is compared with, such as "tokenizers, 1 thread"
     unit: str
@@ -34,12 +35,12 @@ class Row:
         return self.ratio >= self.target
 
 
-def compare(name: str, peer: str, ours: Callable[[], object], theirs: Callable[[], object], work: float, unit: str,
-            target: float, repetitions: int = 5, fresh: Callable[[], object] | None = None) -> Row:
+def compare(name: str, peer: str, ours: Callable[..., object], theirs: Callable[[], object], work: float,
+            unit: str, target: float, repetitions: int = 5, fresh: Callable[[], object] | None = None) -> Row:
     """Measure two functions that do the same work.
 
     work: how much one call does, in the numerator of `unit`: 5.0 for 5 MB with unit "MB/s".
-    fresh: called before each timed call of ours and given to it as its argument, to start from a clean state; not timed.
+    fresh: called, untimed, before each call of ours, which gets its result: a clean state each time.
     Each is called once to warm up; then they take turns, `repetitions` times.
     Raises ValueError if repetitions is less than 3.
     """
@@ -74,10 +75,10 @@ def seconds(function: Callable[..., object], *arguments: object) -> float:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table, with the machine and the versions under it."""
-    lines = ["| what | unit | ours | peer | | ratio (least to most) | target | |",
-             "|---|---|---:|---:|---|---|---:|---|"]
+    lines = ["| what | peer | unit | ours | peer's | ratio (least to most) | target | |",
+             "|---|---|---|---:|---:|---|---:|---|"]
     for row in rows:
-        lines.append(f"| {row.name} | {row.unit} | {row.ours:.3g} | {row.theirs:.3g} | {row.peer} "
+        lines.append(f"| {row.name} | {row.peer} | {row.unit} | {row.ours:.3g} | {row.theirs:.3g} "
                      f"| {row.ratio:.2f} ({min(row.ratios):.2f} to {max(row.ratios):.2f}) | {row.target:.2f} "
                      f"| {'met' if row.met else 'NOT MET'} |")
     return "\n".join([*lines, "", machine(), versions()])

@@ -1,8 +1,9 @@
 """How a BPE tokenizer learns its merges: find the most frequent neighbours, glue them together, repeat.
 
-The naive way counts all pairs again before every merge. Here the counts are kept, and a merge touches only the words it
-changes. Shakespeare's 1.3 million words are 35,000 different ones, so we work on those, each with its number of occurrences.
-`BPETokenizer.train` calls this; lesson 01 builds the naive form and proves the two equal.
+The naive way counts all pairs again before every merge. Here the counts are kept, and a merge touches only
+the words it changes. Shakespeare's 1.3 million words are 35,000 different ones, so we work on those, each
+with its number of occurrences. `BPETokenizer.train` calls this; lesson 01 builds the naive form and proves
+the two equal.
 """
 
 import heapq
@@ -18,12 +19,14 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
     counts: how often each piece of text occurs; merges never cross from one piece to the next.
     n_merges: how many to learn. The list is shorter if every piece becomes a single token before that.
 
-    The most frequent pair is merged first. Ties: the pair whose left token is older wins, then the one whose right token
-    is older (bytes are oldest, in order of value), which is also the rule of Hugging Face's `tokenizers`.
+    The most frequent pair is merged first. Ties: the pair whose left token is older wins, then the one whose
+    right token is older (bytes are oldest, in order of value), which is also the rule of Hugging Face's
+    `tokenizers`.
     Source: Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016).
     """
-    # A trick that makes Python fast: token number 300 is the character chr(300), so a word is a str with one character a
-    # token, a pair is a str of length 2, and merging it everywhere in a word is a split and a join, both done in C.
+    # A trick that makes Python fast: token number 300 is the character chr(300), so a word is a str with one
+    # character a token, a pair is a str of length 2, and merging it everywhere in a word is a split and a
+    # join, both done in C.
     words = [piece.encode("utf-8").decode("latin-1") for piece in counts]  # byte 226 -> chr(226)
     word_counts = list(counts.values())
     tokens = [bytes([value]) for value in range(256)]
@@ -36,8 +39,8 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
             pair_counts[pair] += word_counts[index]
             found_in[pair].append(index)
 
-    # The heap may hold counts that are out of date, never too small: an entry is compared with the true count when it
-    # comes up, and goes back with that count if it was wrong.
+    # The heap may hold counts that are out of date, never too small: an entry is compared with the true count
+    # when it comes up, and goes back with that count if it was wrong.
     heap = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(heap)
     while heap and len(merges) < n_merges:

@@ -1,7 +1,8 @@
 """Vocabularies that others have trained, read from the files they published.
 
-Every reader returns the same two things: `ids`, the id of each token, and `ranks`, its place in the order of merges (a
-lower rank merges first). tiktoken's files make the two one; GPT-2's and a GGUF's list the merges apart from the ids.
+Every reader returns the same two things: `ids`, the id of each token, and `ranks`, its place in the order of
+merges (a lower rank merges first). tiktoken's files make the two one; GPT-2's and a GGUF's list the merges
+apart from the ids.
 """
 import base64
 import functools
@@ -38,16 +39,18 @@ SPECIAL_TOKENS = {
                     "<|fim_suffix|>": 100260, "<|endofprompt|>": 100276},
     "o200k_base": {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
 }
-GGUF_CONTROL, GGUF_USER_DEFINED = 3, 4      # the token types that are special, from llama.cpp
+GGUF_SPECIAL = (3, 4)                       # llama.cpp's token types "control" and "user defined"
 
 
 @functools.cache
 def printable_bytes() -> dict[int, str]:
-    """GPT-2's way to write any byte as a visible character: a space is Ġ, a newline Ċ, letters are themselves.
+    """GPT-2's way to write any byte as a visible character: a space is Ġ, a newline Ċ, letters are
+    themselves.
 
-    Its vocabulary files, and all that follow it, are text, and bytes such as 0 or 200 are not text by themselves.
+    Its vocabulary files, and all that follow it, are text, and bytes such as 0 or 200 are not text by
+    themselves.
     """
-    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    visible = [value for value in range(256) if chr(value).isprintable() and chr(value) != " "]
     hidden = [value for value in range(256) if value not in visible]
     return {value: chr(value) for value in visible} | {value: chr(256 + n) for n, value in enumerate(hidden)}
 
@@ -74,19 +77,20 @@ def check_encoding(name: str) -> None:
 
 
 def read_tiktoken(name: str) -> tuple[Ids, Ranks]:
-    """The vocabulary of "gpt2", "cl100k_base" or "o200k_base"; without a network once the assets are there."""
+    """The vocabulary of "gpt2", "cl100k_base" or "o200k_base"; needs no network once the assets are there."""
     check_encoding(name)
     if name == "gpt2":
         ids = json.loads(assets.path("gpt2.encoder.json").read_text("utf-8"))
-        merges = assets.path("gpt2.vocab.bpe").read_text("utf-8").splitlines()[1:]      # the first line is a version
-        return read_merges({token: n for token, n in ids.items() if token not in SPECIAL_TOKENS[name]}, merges)
+        merges = assets.path("gpt2.vocab.bpe").read_text("utf-8").splitlines()[1:]     # without its version
+        ordinary = {token: n for token, n in ids.items() if token not in SPECIAL_TOKENS[name]}
+        return read_merges(ordinary, merges)
     lines = assets.path(f"{name}.tiktoken").read_bytes().splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
     return ranks, ranks
 
 
 def read_merges(ids: Mapping[str, int], merges: Iterable[str]) -> tuple[Ids, Ranks]:
-    """A vocabulary in printable characters with merges such as "Ġt he", as GPT-2, Hugging Face and GGUF write it.
+    """A vocabulary in printable characters with merges such as "Ġt he", as GPT-2 and GGUF files have it.
 
     Raises ValueError if two merges make the same token: then its rank alone cannot say which one is meant.
     """
@@ -104,18 +108,19 @@ def read_gguf(file: "str | Path | GGUF") -> tuple[Ids, Ranks, dict[str, int], st
     """The tokenizer inside a model file: ids, ranks, special tokens, and its name for the way text is split.
 
     file: the path, or an open `helpers.gguf_file.GGUF`.
-    Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, or has no byte-level BPE.
+    Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, or has no byte-level
+    BPE.
     """
-    from helpers.gguf_file import GGUF                      # needs torch, which tokenizers otherwise do without
+    from helpers.gguf_file import GGUF                  # needs torch, which tokenizers otherwise do without
 
     fields = (file if isinstance(file, GGUF) else GGUF(file)).fields
     field = {key.removeprefix("tokenizer.ggml."): value for key, value in fields.items()
              if key.startswith("tokenizer.ggml.")}
     if field.get("model") != "gpt2":
-        raise ValueError(f"the GGUF file holds a tokenizer of kind {field.get('model')!r}; only byte-level BPE ('gpt2') "
-                         "can be read.")
-    special = {token: n for n, (token, kind) in enumerate(zip(field["tokens"], field["token_type"], strict=True))
-               if kind in (GGUF_CONTROL, GGUF_USER_DEFINED)}
+        raise ValueError(f"the GGUF file holds a tokenizer of kind {field.get('model')!r}; "
+                         "only byte-level BPE ('gpt2') can be read.")
+    kinds = field["token_type"]
+    special = {token: n for n, token in enumerate(field["tokens"]) if kinds[n] in GGUF_SPECIAL}
     ordinary = {token: n for n, token in enumerate(field["tokens"]) if token not in special}
     ids, ranks = read_merges(ordinary, field["merges"])
     return ids, ranks, special, field["pre"]
@@ -126,8 +131,8 @@ def tiktoken_encoding(name: str) -> "tiktoken.Encoding":
     """OpenAI's own tiktoken encoding, without a network.
 
     name: "gpt2", "cl100k_base" or "o200k_base". Raises ValueError for any other.
-    `tiktoken.get_encoding` downloads its vocabulary at first use. Here it finds our copies where it keeps its downloads,
-    under the SHA-1 of their address; it checks their hashes itself.
+    `tiktoken.get_encoding` downloads its vocabulary at first use. Here it finds our copies where it keeps its
+    downloads, under the SHA-1 of their address; it checks their hashes itself.
     """
     import tiktoken
 

