@@ -55,8 +55,7 @@ def top_p(logits: Tensor, p: float) -> Tensor:
         return logits.clone()
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)              # (..., V) each
     probabilities = ordered.softmax(dim=-1)                                         # (..., V), falling
-    before = probabilities.cumsum(dim=-1) - probabilities                           # (..., V), what likelier ones hold
-    before[..., 0] = 0                                                              # the first is always kept
+    before = probabilities.cumsum(dim=-1) - probabilities                           # (..., V), what likelier ones hold: 0 for the first
     return logits.masked_fill((before >= p).gather(-1, order.argsort(dim=-1)), -torch.inf)
 
 
@@ -81,6 +80,8 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     require(isinstance(penalty, Real) and 0 < penalty < math.inf,
             f"repetition_penalty is {penalty!r}; give a number above 0, where 1 changes nothing.")
     check_logits(logits)
+    require(bool(((ids >= 0) & (ids < logits.shape[-1])).all()),
+            f"ids holds tokens that logits (..., {logits.shape[-1]}) do not have; were they made by another tokenizer?")
     scores = logits.gather(-1, ids)                                                 # (..., T)
     return logits.scatter(-1, ids, torch.where(scores < 0, scores * penalty, scores / penalty))
 

@@ -1,7 +1,8 @@
 """One token after another: `generate` returns all that a model writes, `stream` yields each token as it is written.
 
 Both run the same loop, `write`: read the text, score every token, choose one, append it, again; lesson 07 builds it.
-How scores are made sharper or narrower before the choice is in `logits.py`. Sizes: B rows, T tokens so far, V vocabulary.
+How scores are made sharper or narrower before the choice is in `logits.py`. Sizes: B rows, T tokens so far, V tokens to
+choose from.
 """
 import math
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -47,8 +48,8 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
     seed: row i draws with seed + i, so that it can be repeated alone; None draws anew each time.
     cache: False reads the whole text again for each token, which gives the same and takes longer.
     progress: show a bar while a prompt of more than 512 tokens is read.
-    Returns the new tokens alone: a list for one text, a list of lists for several. A stop token is left out, and so is a
-    stop string, with the whole token in which it begins.
+    Returns the new tokens alone: a list for one text, a list of lists for several. A stop token is left out, and so is
+    a stop string, with the whole token in which it begins.
     Raises ValueError for an argument that is out of range, and for a model that gives NaN.
     """
     prompts, several = as_prompts(ids, model)
@@ -66,14 +67,13 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
            top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
            repetition_penalty: float | None = None, stop: Collection[int | str] | int | str = (),
            seed: int | None = None, cache: bool = True, tokenizer: "BPETokenizer | None" = None,
-           progress: bool = False, kv_cache: "KVCache | None" = None) -> Generator[Token, None, str]:
+           progress: bool = False, kv_cache: "KVCache | None" = None) -> Generator[Token, None, None]:
     """Continue one text, and yield each token as it is written; arguments as in `generate`, and the same tokens.
 
     tokenizer: gives each token its text; without one it is "".
     kv_cache: a cache that holds the first tokens of ids already; it keeps what is read and written here.
     A token that may belong to a stop string waits until that is decided. If the string begins inside a token, that
     token comes last, with the text before it. An unfinished character at the very end is not shown.
-    The generator returns (`reason = yield from stream(...)`) "stop", or "length" when there was no more room.
     Raises ValueError at the call for an argument that is out of range.
     """
     prompts, several = as_prompts(ids, model)
@@ -85,8 +85,8 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
     if kv_cache is None:
         kv_cache = model.cache(1, capacity=len(prompts[0]) + limit) if cache else None
     elif kv_cache.length >= len(prompts[0]):
-        raise ValueError(f"kv_cache holds {kv_cache.length} tokens and ids only {len(prompts[0])}; ids is the whole text "
-                         "and at least its last token must be new. Use kv_cache.truncate(length).")
+        raise ValueError(f"kv_cache holds {kv_cache.length} tokens and ids only {len(prompts[0])}; ids is the whole "
+                         "text and at least its last token must be new. Use kv_cache.truncate(length).")
     elif limit and kv_cache.capacity < len(prompts[0]) + limit:
         raise ValueError(f"kv_cache has room for {kv_cache.capacity} tokens; ids and the new ones need "
                          f"{len(prompts[0]) + limit}. Make a larger one: model.cache(1, capacity).")
@@ -95,7 +95,7 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
 
 
 def tokens_of(steps: Iterator[tuple[list[int], Tensor]], reply: "Reply",
-              tokenizer: "BPETokenizer | None") -> Generator[Token, None, str]:
+              tokenizer: "BPETokenizer | None") -> Generator[Token, None, None]:
     """The steps of one row as Tokens, each as soon as it cannot belong to a stop string."""
     decoder = tokenizer.stream_decoder() if tokenizer is not None else None
     tokens: list[Token] = []
@@ -114,7 +114,6 @@ def tokens_of(steps: Iterator[tuple[list[int], Tensor]], reply: "Reply",
         rest = text[sum(len(token.text) for token in tokens[:shown]):]
         if rest:
             yield replace(tokens[shown], text=rest)
-    return "stop" if reply.stopped else "length"
 
 
 @torch.inference_mode()
@@ -252,10 +251,11 @@ def as_prompts(ids: Iterable, model: "Transformer") -> tuple[list[list[int]], bo
     """The texts as lists of tokens, and whether several were given."""
     if model.config.output != "logits" or not model.config.causal:
         raise ValueError("model gives no scores for a next token; use one that writes, such as pretrained.smollm2().")
-    require(not isinstance(ids, str), f"ids is the text {ids!r:.40}; give its tokens: tokenizer.encode(text).")
-    ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-    several = len(ids) > 0 and all(hasattr(row, "__len__") and not isinstance(row, str) for row in ids)
-    prompts = [row.tolist() if hasattr(row, "tolist") else list(row) for row in ids] if several else [ids]
+    require(isinstance(ids, Iterable) and not isinstance(ids, str),
+            f"ids is {ids!r:.40}; give a list of tokens, as tokenizer.encode(text) returns it.")
+    rows = [row.tolist() if hasattr(row, "tolist") else row for row in ids]
+    several = bool(rows) and all(isinstance(row, (list, tuple)) for row in rows)
+    prompts = [list(row) for row in rows] if several else [rows]
     for row in prompts:
         if not row:
             raise ValueError("ids is empty; give at least one token to continue from.")
