@@ -1,5 +1,4 @@
-"""How BPE applies what it has learned: the bytes of a piece are merged, two neighbours at a time, the
-earliest merge first.
+"""How BPE applies what it has learned: it merges the bytes of a piece, two neighbours at a time.
 
 `ranks` gives each merged token its place in the order of merges. Of all neighbours in a piece, the two whose
 bytes together have the lowest rank merge first, the leftmost if there are several. The bytes alone say which

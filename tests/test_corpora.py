@@ -46,6 +46,7 @@ def test_stage_directions_stand_in_brackets_on_one_line(plays):
     "[FRANCISCO at his post. Enter to him BERNARDO]\n\n"
     "BERNARDO:\nWho's there?\n\nFRANCISCO:\nNay, answer me: stand, and unfold yourself.\n",
     "LYSANDER:\n[Awaking]\nAnd run through fire I will for thy sweet sake.\n",     # a slip: __\[Awaking]_
+    "HAMLET:\n[Aside]\nA little more than kin, and less than kind.\n",
     "[Burthen, dispersedly, within]\n\nThe watch-dogs bark!",                        # another
     "[Enter King Edward, Derby, Prince Edward, Audley, and Artois.]",                # *stars*, over two lines
     "'O, the twelfth day of December,'--",                                           # \--
@@ -75,4 +76,4 @@ def test_python_docs():
 def test_python_docs_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(ModuleNotFoundError, match="lacks pydoc_data"):
-        corpora.python_docs.__wrapped__()
+        corpora.python_docs()
