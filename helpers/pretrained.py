@@ -62,7 +62,10 @@ def gpt2(source: str | Path = "gpt2", device: str | torch.device = "cpu") -> tup
     if Path(source).is_dir():
         folder = Path(source)
     else:
-        Config.gpt2(str(source))                            # raises for an unknown size
+        try:
+            Config.gpt2(str(source))                        # raises for an unknown size
+        except ValueError as error:
+            raise ValueError(f"source is {str(source)!r}, and there is no such folder; as a {error}") from error
         folder = download_gpt2(str(source))
     return from_folder(folder, device), BPETokenizer.from_tiktoken("gpt2")
 
@@ -82,24 +85,35 @@ def download_gpt2(size: str) -> Path:
 def from_folder(folder: str | Path, device: str | torch.device = "cpu") -> Transformer:
     """A GPT-2, Llama or BERT from a folder in Hugging Face's form: config.json and model.safetensors.
 
-    Raises FileNotFoundError when one is missing, ValueError for a kind of model this course's Transformer is not.
+    The weights become float32, whatever they are in the file.
+    Raises FileNotFoundError when one is missing, and ValueError when one is damaged, when they do not belong together,
+    and for a model that this course's Transformer is not.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     folder = Path(folder)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder} holds no {name}; it needs config.json and model.safetensors.")
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
-        return from_hugging_face(settings, reader(file), device)
+            pickles = [file.name for end in ("bin", "pt", "pth") for file in sorted(folder.glob(f"*.{end}"))]
+            warning = f" {pickles[0]} is a pickle, which can run code when it is opened." if pickles else ""
+            raise FileNotFoundError(f"{folder} holds no {name}; it needs config.json and model.safetensors.{warning}")
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is not JSON ({error}). Fetch it again.") from error
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt") as file:
+            return from_hugging_face(settings, reader(file), device)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / 'model.safetensors'} is not a whole file of this model's weights ({error}). "
+                         "Fetch it again.") from error
 
 
 def reader(file) -> Read:
     """Read tensors by their bare name: GPT-2's files come with and without a "transformer." before each."""
     names = set(file.keys())
     prefix = next((p for p in ("transformer.", "bert.") if any(name.startswith(p) for name in names)), "")
-    return lambda name: file.get_tensor(prefix + name if prefix + name in names else name)
+    return lambda name: file.get_tensor(prefix + name if prefix + name in names else name).float()
 
 
 def from_hugging_face(settings: dict, read: Read, device: str | torch.device = "cpu") -> Transformer:
@@ -110,14 +124,33 @@ def from_hugging_face(settings: dict, read: Read, device: str | torch.device = "
     if kind not in kinds:
         raise ValueError(f"model_type is {kind!r}; this course's Transformer can be one of {', '.join(kinds)}.")
     make_config, weights = kinds[kind]
-    config = make_config(settings)
+    try:
+        config = make_config(settings)
+    except KeyError as error:
+        raise ValueError(f"config.json has no {error}, which model_type {kind!r} needs; fetch it again.") from error
     return build(config, weights(read, config), device)
+
+
+def require(settings: dict, **known: tuple) -> None:
+    """Raise ValueError for a setting with a value that this course's Transformer would have to ignore.
+
+    known: for each setting the values that we do as transformers does; the first is what a missing one means.
+    """
+    for name, values in known.items():
+        value = settings.get(name, values[0])
+        if value not in values:
+            raise ValueError(f"{name} is {value!r} in config.json; this course's Transformer does only "
+                             f"{' or '.join(map(repr, values))}. Choose another model.")
 
 
 def build(config: Config, weights: dict[str, Tensor], device: str | torch.device = "cpu") -> Transformer:
     """A Transformer that takes these weights as its own, without a copy, ready to be used (not trained)."""
     with SkipInit():                                        # memory that is never written to is never taken
         model = Transformer(config)
+    for name, expected in model.state_dict().items():
+        if weights[name].shape != expected.shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)} in the file and {tuple(expected.shape)} by the "
+                             "settings: they do not belong together. Fetch both again.")
     model.load_state_dict(weights, strict=True, assign=True)
     return model.to(device).eval().requires_grad_(False)
 
@@ -164,13 +197,15 @@ def unpermute(weight: Tensor, heads: int) -> Tensor:
 
 def llama_config(settings: dict) -> Config:
     """Config of a Llama (Touvron et al., 2023) from its config.json."""
-    rope = settings.get("rope_parameters") or {}
+    rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
+    settings = settings | {"rope_type": rope.get("type", "default")} | rope
+    require(settings, hidden_act=("silu",), attention_bias=(False,), mlp_bias=(False,), rope_type=("default",),
+            head_dim=(settings["hidden_size"] // settings["num_attention_heads"], None), partial_rotary_factor=(1.0,))
     return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
                   d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
-                  heads=settings["num_attention_heads"], kv_heads=settings["num_key_value_heads"],
+                  heads=settings["num_attention_heads"], kv_heads=settings.get("num_key_value_heads"),
                   d_ff=settings["intermediate_size"], norm_eps=settings["rms_norm_eps"],
-                  rope_base=rope.get("rope_theta") or settings.get("rope_theta", 10_000.0),
-                  tied=settings["tie_word_embeddings"])
+                  rope_base=settings.get("rope_theta", 10_000.0), tied=settings.get("tie_word_embeddings", False))
 
 
 def llama_weights(read: Read, config: Config) -> dict[str, Tensor]:
@@ -195,6 +230,8 @@ def llama_weights(read: Read, config: Config) -> dict[str, Tensor]:
 
 def gpt2_config(settings: dict) -> Config:
     """Config of a GPT-2 from its config.json."""
+    require(settings, activation_function=("gelu_new", "gelu_pytorch_tanh"), scale_attn_weights=(True,),
+            scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,), tie_word_embeddings=(True,))
     return Config(vocabulary=settings["vocab_size"], context=settings["n_positions"], d_model=settings["n_embd"],
                   layers=settings["n_layer"], heads=settings["n_head"], d_ff=settings.get("n_inner"), norm="layernorm",
                   norm_eps=settings["layer_norm_epsilon"], mlp="gelu_tanh", positions="learned", bias=True)
@@ -215,8 +252,8 @@ def gpt2_weights(read: Read, config: Config) -> dict[str, Tensor]:
 
 def bert_config(settings: dict) -> Config:
     """Config of a BERT (Devlin et al., 2018) from its config.json."""
-    if settings["hidden_act"] != "gelu":
-        raise ValueError(f"hidden_act is {settings['hidden_act']!r}; this course's BERT uses 'gelu'.")
+    require(settings, hidden_act=("gelu",), position_embedding_type=("absolute",), is_decoder=(False,),
+            add_cross_attention=(False,))
     return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
                   d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
                   heads=settings["num_attention_heads"], d_ff=settings["intermediate_size"], norm="layernorm",

@@ -236,13 +236,13 @@ class Transformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def init_tables(self) -> None:
-        """What positions look like; computed in float64, never trained, never saved."""
+        """What positions look like; never trained, never saved."""
         config = self.config
         if config.positions in ("rope", "sinusoidal"):
             size = config.head_size if config.positions == "rope" else config.d_model
             angles = rope_angles(config.context, size, config.rope_base)            # (context, D/2 or C/2)
-            self.register_buffer("cos", angles.cos().float(), persistent=False)
-            self.register_buffer("sin", angles.sin().float(), persistent=False)
+            self.register_buffer("cos", angles.cos(), persistent=False)
+            self.register_buffer("sin", angles.sin(), persistent=False)
         if config.positions == "alibi":
             self.register_buffer("slopes", alibi_slopes(config.heads), persistent=False)
 
