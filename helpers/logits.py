@@ -37,10 +37,8 @@ def top_k(logits: Tensor, k: int) -> Tensor:
     require(isinstance(k, Integral) and k >= 1,
             f"top_k is {k!r}; give a whole number of at least 1, or leave it out to keep all.")
     check_logits(logits)
-    edge = logits.topk(min(k, logits.shape[-1])).values[..., -1:]                   # (..., 1), the k-th largest
-    above, equal = logits > edge, logits == edge                                    # (..., V) each
-    room = k - above.sum(dim=-1, keepdim=True)                                      # (..., 1), for equal ones
-    return logits.masked_fill(~(above | equal & (equal.cumsum(dim=-1) <= room)), -torch.inf)
+    k = min(k, logits.shape[-1])
+    return logits.masked_fill(~largest(logits, k, logits.topk(k).values[..., -1:]), -torch.inf)
 
 
 def top_p(logits: Tensor, p: float) -> Tensor:
@@ -53,10 +51,23 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     check_logits(logits)
     if p == 1:
         return logits.clone()
-    ordered, order = logits.sort(dim=-1, descending=True, stable=True)              # (..., V) each
-    probabilities = ordered.softmax(dim=-1)                                         # (..., V), falling
-    before = probabilities.cumsum(dim=-1) - probabilities                           # (..., V), what likelier ones hold: 0 for the first
-    return logits.masked_fill((before >= p).gather(-1, order.argsort(dim=-1)), -torch.inf)
+    probabilities = logits.softmax(dim=-1)                                          # (..., V)
+    # all tokens below (1 - p) / V together weigh less than 1 - p: none is needed, and sorting the few others is fast
+    likely = int((probabilities >= (1 - p) / logits.shape[-1]).sum(dim=-1).max())
+    ordered = probabilities.topk(likely).values                                     # (..., likely), falling
+    before = ordered.cumsum(dim=-1) - ordered                                       # what likelier ones hold: 0, ...
+    k = (before < p).sum(dim=-1, keepdim=True)                                      # (..., 1), at least 1
+    return logits.masked_fill(~largest(probabilities, k, ordered.gather(-1, k - 1)), -torch.inf)
+
+
+def largest(scores: Tensor, k: Tensor | int, edge: Tensor) -> Tensor:
+    """True for the k largest of each row: those above edge, which is the k-th largest, and the first equal to it.
+
+    scores: (..., V); edge: (..., 1); k: (..., 1), or one number for all rows. Returns bool (..., V).
+    """
+    above, equal = scores > edge, scores == edge                                    # (..., V) each
+    wanted = k - above.sum(dim=-1, keepdim=True)                                    # (..., 1) of the equal ones
+    return above | equal & (equal.cumsum(dim=-1) <= wanted)
 
 
 def min_p(logits: Tensor, p: float) -> Tensor:
@@ -90,9 +101,9 @@ def check_logits(logits: Tensor) -> Tensor:
     """The same logits; raises ValueError where a row leaves no token to choose, or holds NaN."""
     if not logits.is_floating_point() or logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"logits is {logits.dtype} {tuple(logits.shape)}; give floats (..., V).")
-    largest = logits.amax(dim=-1)                                                   # (...,); NaN where there is one
-    if not bool(largest.isfinite().all()):
-        bad = largest[~largest.isfinite()][0].item()
+    best = logits.amax(dim=-1)                                                      # (...,); NaN where there is one
+    if not bool(best.isfinite().all()):
+        bad = best[~best.isfinite()][0].item()
         what = "hold NaN" if math.isnan(bad) else "hold inf" if bad > 0 else "are all -inf, which leaves no token"
         raise ValueError(f"logits {what}; look at the model's weights and at what was done to its logits.")
     return logits
