@@ -96,7 +96,7 @@ class BPETokenizer:
                              f"256 bytes and {len(special_tokens)} special tokens.")
         if not text:
             raise ValueError("text is empty; there is nothing to learn from.")
-        between = _special_pattern(frozenset(special_tokens)).split(text)[::2]
+        between = _split_at(frozenset(special_tokens), text)[::2]
         counts = Counter(chain.from_iterable(map(compile_pattern(pattern).findall, between)))
         if sum(len(piece) * count for piece, count in counts.items()) < sum(map(len, between)):
             raise ValueError(f"pattern is {pattern!r} and leaves out parts of the text; let it match them.")
@@ -176,8 +176,8 @@ class BPETokenizer:
             raise ValueError(f"text contains the special token {found[0]!r}. If you mean the token, pass "
                              f"allowed_special={{{found[0]!r}}}; if its characters, disallowed_special=().")
         ids = []
-        for n, part in enumerate(_special_pattern(frozenset(special & allowed)).split(text)):
-            if n % 2:                                           # ordinary, special, ordinary, ..., ordinary
+        for n, part in enumerate(_split_at(frozenset(special & allowed), text)):
+            if n % 2:
                 ids.append(self.special_tokens[part])
             else:
                 ids.extend(chain.from_iterable(map(self._cache.__getitem__, self._split(part))))
@@ -290,9 +290,14 @@ def _strings(argument: str, value: Collection[str]) -> set[str]:
 
 @functools.lru_cache(maxsize=64)
 def _special_pattern(tokens: frozenset[str]) -> re.Pattern[str]:
-    """Finds any of some strings, the longest where several begin at one place; nothing if there are none."""
+    """Finds any of some strings, the longest where several begin at one place."""
     longest_first = sorted(tokens, key=lambda token: (-len(token), token))
-    return re.compile(f"({'|'.join(map(re.escape, longest_first))})" if tokens else "((?!))")
+    return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+
+def _split_at(tokens: frozenset[str], text: str) -> list[str]:
+    """Ordinary text, special token, ordinary text, ..., ordinary text (which may be empty)."""
+    return _special_pattern(tokens).split(text) if tokens else [text]
 
 
 def _checksum(saved: dict) -> str:
