@@ -17,6 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from helpers import tracing
@@ -181,6 +182,7 @@ def draw_next_tokens(area: Axes, pieces: Sequence[str], shares: Sequence[float],
         area.text(end + edge / 60, i, f"{share:.1%}", va="center")
     area.set_yticks(range(len(shares)), [visible(piece) for piece in pieces], family="monospace")
     area.invert_yaxis()
+    area.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     area.set(xlim=(0, edge), xlabel="probability", ylabel="next token", title=title)
     return f"{title}. Bars, likeliest first: {quoted(pieces)}."
 
