@@ -1,5 +1,4 @@
 """Every stored notebook is in good form, and the checker that says so refuses each way of not being."""
-
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,8 @@ def test_stored_notebook(path):
 
 def test_readme_table_is_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert lesson_table.with_table(readme, ROOT / "notebooks") == readme, "run: python tools/execute.py --tables"
+    current = lesson_table.with_table(readme, ROOT / "notebooks")
+    assert current == readme, "run: python tools/execute.py --tables"
 
 
 # The checker: a notebook that keeps every rule, and changes that each break one
@@ -34,14 +34,16 @@ def good():
         data={"image/png": "iVBORw0KGgo=", "text/plain": "A picture"},
         metadata={"image/png": {"alt": "Two bars: the second is twice as high as the first."}},
     )
-    proof = new_output("display_data", data={"text/plain": "A1 holds"}, metadata={"press_enter": {"verdict": {"id": "A1"}}})
+    verdict = {"press_enter": {"verdict": {"id": "A1"}}}
+    proof = new_output("display_data", data={"text/plain": "A1 holds"}, metadata=verdict)
+    free = {"tags": ["nbval-ignore-output"]}
     cells = [
         new_markdown_cell("# 03 · Attention\n## How a token finds what it needs\n\nThree words here."),
         new_code_cell(SETUP, outputs=[stream("cpu")]),
         new_code_cell("plots.bars([1, 2])", outputs=[picture]),
         new_code_cell("verdict('A1', 2.0)", outputs=[proof], metadata={"tags": ["claim:A1"]}),
         new_code_cell("x = 2\nprint(x)", outputs=[stream("2")]),
-        new_code_cell("if x:\n    assert seconds() < 9\n", outputs=[stream("0.31 s")], metadata={"tags": ["nbval-ignore-output"]}),
+        new_code_cell("if x:\n    assert seconds() < 9\n", outputs=[stream("0.31 s")], metadata=free),
     ]
     notebook = new_notebook(cells=cells, metadata={"press_enter": {"minutes": 1, "memory_mb": 900}})
     for number, cell in enumerate(cells[1:], 1):
@@ -237,7 +239,8 @@ def test_broken_rule_is_named(rule, place, change):
     notebook = good()
     change(notebook)
     expected = f"{NAME}, {place}: {rule}: "
-    assert [sentence[: len(expected)] for sentence in notebook_form.problems(notebook, NAME, SETUP)] == [expected]
+    found = notebook_form.problems(notebook, NAME, SETUP)
+    assert [sentence[: len(expected)] for sentence in found] == [expected]
 
 
 def test_every_rule_is_proved():
@@ -260,7 +263,9 @@ def test_source_within_the_rules(source):
     assert notebook_form.problems(notebook, NAME, SETUP) == []
 
 
-@pytest.mark.parametrize("shown", ["either/or", "https://x.org/home/y.html", "a ratio of 3/4", "B: C", "~/.cache/press-enter"])
+@pytest.mark.parametrize("shown", [
+    "either/or", "https://x.org/home/y.html", "a ratio of 3/4", "B: C", "~/.cache/press-enter",
+])
 def test_output_that_is_no_machine_path(shown):
     notebook = good()
     code(notebook, 4).outputs = [stream(shown)]
@@ -291,4 +296,5 @@ def test_spoilt_file_is_refused(tmp_path, rule, spoil):
     assert notebook_form.file_problems(path, SETUP) == []
     path.write_bytes(spoil(path.read_bytes()))
     expected = f"{NAME}, file: {rule}: "
-    assert [sentence[: len(expected)] for sentence in notebook_form.file_problems(path, SETUP)] == [expected]
+    found = notebook_form.file_problems(path, SETUP)
+    assert [sentence[: len(expected)] for sentence in found] == [expected]

@@ -4,10 +4,9 @@
     python tools/execute.py 03 05b       those whose file name begins with 03_ or 05b_
     python tools/execute.py --tables     run nothing, only rewrite the README's table of lessons
 
-A notebook is replaced only when all its cells ran. Exit status 1 when one did not, or when what was stored breaks a
-rule of `notebook_form`.
+A notebook is replaced only when all its cells ran. Exit status 1 when one did not, or when what was stored
+breaks a rule of `notebook_form`.
 """
-
 import argparse
 import math
 import os
@@ -41,10 +40,12 @@ class CellFailed(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="execute.py", description="Run notebooks and store them with their outputs.")
-    parser.add_argument("lessons", nargs="*", metavar="NN", help="lesson numbers, such as 03 or 05b (default: all)")
+    about = "Run notebooks and store them with their outputs."
+    parser = argparse.ArgumentParser(prog="execute.py", description=about)
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="such as 03 or 05b (default: all)")
     parser.add_argument("--tables", action="store_true", help="only rewrite the README's table of lessons")
-    parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT, help="seconds a cell may take (default: %(default)s)")
+    parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT,
+                        help="seconds a cell may take (default: %(default)s)")
     options = parser.parse_args(arguments)
     failed = False
     try:
@@ -79,15 +80,15 @@ def store(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
         return False
     notebook_store.write(notebook, path)
     problems = notebook_form.file_problems(path)
-    print("\n".join(["  stored, and refused by tests/test_notebooks.py:", *problems]) if problems else "  stored")
+    print("  stored, but refused by its form:" if problems else "  stored", *problems, sep="\n")
     return not problems
 
 
 def execute(path: Path, timeout: int = CELL_TIMEOUT, report: Callable[[str], None] = lambda line: None):
     """Run a notebook in its folder, in a fresh kernel of this Python, and measure it.
 
-    The kernel sees `COURSE_DEVICE=cpu`, an empty `COURSE_STATE` and this checkout's `helpers`. Returns the notebook
-    with its outputs and, under `press_enter`, its minutes and memory. Raises `CellFailed`.
+    The kernel sees `COURSE_DEVICE=cpu`, an empty `COURSE_STATE` and this checkout's `helpers`. Returns the
+    notebook with its outputs and, under `press_enter`, its minutes and memory. Raises `CellFailed`.
     """
     notebook = notebook_store.read(path)
     notebook_store.tidy_source(notebook)
@@ -96,8 +97,8 @@ def execute(path: Path, timeout: int = CELL_TIMEOUT, report: Callable[[str], Non
         cell.outputs, cell.execution_count = [], None
     with tempfile.TemporaryDirectory() as state:
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisPython())
-        client = NotebookClient(notebook, km=manager, timeout=timeout, record_timing=False, store_widget_state=False,
-                                extra_arguments=["--log-level=ERROR"],
+        client = NotebookClient(notebook, km=manager, timeout=timeout, record_timing=False,
+                                store_widget_state=False, extra_arguments=["--log-level=ERROR"],
                                 resources={"metadata": {"path": str(path.parent.resolve())}})
         client.owns_km = True  # so that the client ends the kernel, however the run ends
         started, memory_mb = time.perf_counter(), 0
@@ -117,8 +118,8 @@ def execute(path: Path, timeout: int = CELL_TIMEOUT, report: Callable[[str], Non
 def steady(measured: float, stored: int | None, step: int) -> int:
     """The measure rounded up to a multiple of `step`, or what was stored while that is still true.
 
-    No two runs take the same time. What is stored stays while the measure lies between 80% and 105% of it, so that
-    running a notebook again rarely changes what its reader was told.
+    No two runs take the same time. What is stored stays while the measure lies between 80% and 105% of it, so
+    that running a notebook again rarely changes what its reader was told.
     """
     if stored and 0.8 * stored <= measured <= 1.05 * stored:
         return stored
@@ -138,7 +139,8 @@ def _run(client: NotebookClient, cell, index: int, number: int) -> None:
     else:
         return
     tail = "\n".join(_COLOURS.sub("", why).splitlines()[-12:])
-    raise CellFailed(f"code cell {number} (id {cell.id}) failed.\n\n{_indented(cell.source)}\n\n{_indented(tail)}\n")
+    shown = f"{_indented(cell.source)}\n\n{_indented(tail)}"
+    raise CellFailed(f"code cell {number} (id {cell.id}) failed.\n\n{shown}\n")
 
 
 class _ThisPython(KernelSpecManager):
@@ -154,7 +156,7 @@ def _environment(state: str) -> dict[str, str]:
 
 
 def _peak_memory_mb(pid: int) -> float:
-    """The most memory the kernel has held: its high-water mark where the system keeps one, else what it holds now."""
+    """The most memory the kernel has held; where the system keeps no such mark, what it holds now."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6

@@ -1,5 +1,4 @@
 """The README's table of lessons, written from the notebooks, so that it is never out of step with them."""
-
 import math
 import re
 from pathlib import Path
@@ -23,8 +22,8 @@ class Lesson(NamedTuple):
 def lesson(notebook, name: str) -> Lesson:
     """What a notebook says about itself; `ValueError` naming what is missing.
 
-    The title is the first cell's `# 03 · Attention`, the question its `## How a token finds what it needs` or the
-    notebook's `press_enter.question`; minutes and memory are what `tools/execute.py` measured.
+    The title is the first cell's `# 03 · Attention`, the question its `## How a token finds what it needs` or
+    the notebook's `press_enter.question`; minutes and memory are what `tools/execute.py` measured.
     """
     first = notebook.cells[0] if notebook.cells else None
     head = first.source if first is not None and first.cell_type == "markdown" else ""
@@ -59,7 +58,7 @@ def table(folder: Path) -> str:
 def with_table(readme: str, folder: Path) -> str:
     """The README's text with the lines between its two markers replaced by the table of today."""
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise ValueError(f"README.md needs the line {BEGIN} once, and {END} once below it: the table goes between")
+        raise ValueError(f"README.md needs the line {BEGIN} once and {END} below it: the table goes between")
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
     return f"{before}{BEGIN}\n{table(folder)}\n{END}{after}"

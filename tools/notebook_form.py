@@ -1,9 +1,8 @@
 """What every stored notebook must be: the rules nbval does not check, as one pure function.
 
-`problems(notebook, name)` returns one sentence for each broken rule, and nothing for a notebook in good form. A rule
-is a generator below: it yields the place it complains about and why, and is added to `RULES`.
+`problems(notebook, name)` returns one sentence for each broken rule, and nothing for a notebook in good form.
+A rule is a generator below: it yields the place it complains about and why, and is named in `RULES`.
 """
-
 import ast
 import io
 import re
@@ -21,9 +20,10 @@ WORDS = 2500
 IGNORED_SHARE = 4  # one output cell in four may depend on the machine
 
 IGNORE_TAG = "nbval-ignore-output"
-FORBIDDEN_TAGS = ("nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution", "nbval-check-output")
+FORBIDDEN_TAGS = ("nbval-skip", "nbval-raises-exception", "nbval-check-output", "raises-exception",
+                  "skip-execution")
 CLAIM_TAG = "claim:"
-ASSERTIONS = ("agree", "measured", "verdict")  # the functions of helpers.proof that raise when they do not hold
+ASSERTIONS = ("agree", "measured", "verdict")          # of helpers.proof: they raise, or judge
 
 _MARKER = re.compile(r"^\s*#+\s*((?:PYTEST_VALIDATE|NBVAL)_[A-Z_]+)\s*$", re.MULTILINE)
 _ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
@@ -36,10 +36,10 @@ _THIS_MACHINE = tuple(str(p) for p in (Path(__file__).resolve().parents[1], Path
 
 
 def problems(notebook, name: str, setup: str | None = None) -> list[str]:
-    """Say in one sentence each what is wrong with the form of `notebook`; `setup` is the set-up cell it must share."""
+    """One sentence for each thing wrong with a notebook's form; `setup` is the set-up cell it must share."""
     found = [f"{name}, {place}: {rule.__name__}: {why}" for rule in RULES for place, why in rule(notebook)]
     if setup is not None and setup_cell(notebook) != setup:
-        found.append(f"{name}, code cell 1: setup: differs from the other notebooks' set-up cell: copy it from there")
+        found.append(f"{name}, code cell 1: setup: not the set-up cell of the other notebooks: copy theirs")
     return found
 
 
@@ -75,22 +75,23 @@ def setup_cell(notebook) -> str | None:
 
 
 def counts(notebook):
-    found = [cell.get("execution_count") for _, cell in _code(notebook)]
+    number = 0
     for number, (place, cell) in enumerate(_code(notebook), 1):
+        count = cell.get("execution_count")
         if not cell.source.strip():
             yield place, "it is empty: delete it"
-        elif cell.get("execution_count") != number:
-            yield place, f"its execution count is {found[number - 1]}, expected {number}: run python tools/execute.py"
+        elif count != number:
+            yield place, f"its execution count is {count}, expected {number}: run python tools/execute.py"
         elif any(out.get("execution_count", number) != number for out in cell.outputs):
             yield place, "its result carries another execution count: run python tools/execute.py"
-    if not found:
+    if not number:
         yield "file", "it has no code cell"
 
 
 def errors(notebook):
     for place, out in _outputs(notebook):
         if out.output_type == "error":
-            yield place, f"a stored {out.get('ename', 'error')}: a cell that shows an error catches it and prints it"
+            yield place, f"a stored {out.get('ename', 'error')}: catch it and print it"
 
 
 def stderr(notebook):
@@ -195,7 +196,7 @@ def skipped(notebook):
     for place, cell in _code(notebook):
         for tag in cell.metadata.get("tags", []):
             if tag in FORBIDDEN_TAGS:
-                yield place, f"its tag {tag!r} takes it out of the comparison, which no cell of ours may leave"
+                yield place, f"its tag {tag!r} takes it out of the comparison, which no cell may leave"
         for comment in _MARKER.findall(cell.source):
             yield place, f"its comment {comment} steers the comparison: use the tag {IGNORE_TAG!r} or nothing"
 
@@ -205,14 +206,15 @@ def ignored(notebook):
     free = [(place, cell) for place, cell in _code(notebook) if IGNORE_TAG in cell.metadata.get("tags", [])]
     for place, cell in free:
         if not _asserts(cell.source):
-            yield place, f"it is tagged {IGNORE_TAG!r} and asserts nothing: add assert, agree, measured or verdict"
+            yield place, f"tagged {IGNORE_TAG!r}, it asserts nothing: add assert, agree, measured or verdict"
     if len(free) * IGNORED_SHARE > len(shown):
-        yield "file", f"{len(free)} of {len(shown)} output cells are tagged {IGNORE_TAG!r}: at most a quarter may be"
+        yield "file", f"{len(free)} of {len(shown)} output cells are tagged {IGNORE_TAG!r}, of four one may"
 
 
 def claims(notebook):
     for place, cell in _code(notebook):
-        promised = {t.removeprefix(CLAIM_TAG) for t in cell.metadata.get("tags", []) if t.startswith(CLAIM_TAG)}
+        tags = cell.metadata.get("tags", [])
+        promised = {tag.removeprefix(CLAIM_TAG) for tag in tags if tag.startswith(CLAIM_TAG)}
         verdicts = [out.get("metadata", {}).get("press_enter", {}).get("verdict") for out in cell.outputs]
         given = {verdict.get("id") for verdict in verdicts if verdict}
         for claim in sorted(promised - given):
@@ -253,7 +255,7 @@ def _texts(notebook):
 
 
 def _prose(markdown: str) -> list[str]:
-    """The words of a Markdown cell: code blocks, displayed formulas, tags and link targets are not read as words."""
+    """The words of a Markdown cell, less code blocks, displayed formulas, tags and the targets of links."""
     markdown = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]*>|\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
     return [word for word in markdown.split() if re.search(r"\w", word)]
 
@@ -267,15 +269,16 @@ def _syntax(source: str) -> ast.Module | None:
 
 
 def _asserts(source: str) -> bool:
-    """True when the cell asserts at its own level: not only in a function that it defines and may never call."""
+    """Whether a cell asserts at its own level: not only in a function that it defines and may never call."""
     tree = _syntax(source)
     waiting = list(tree.body) if tree else []
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Assert):
             return True
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ASSERTIONS:
-            return True
+        if isinstance(node, ast.Call):
+            if getattr(node.func, "attr", getattr(node.func, "id", "")) in ASSERTIONS:
+                return True
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             waiting += ast.iter_child_nodes(node)
     return False

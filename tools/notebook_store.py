@@ -1,10 +1,9 @@
 """The stored form of a notebook: what is kept, in which order, and how it is written.
 
-A stored notebook changes only when its text or its results change. So everything a run leaves behind that says
-nothing to a reader (widget state, times, editor settings, the exact Python version) is dropped here, and the JSON is
-written one way. `notebook_form` checks what this module promises.
+A stored notebook changes only when its text or its results change. So everything a run leaves behind that
+says nothing to a reader (widget state, times, editor settings, the exact Python version) is dropped here, and
+the JSON is written in one way. `notebook_form` checks what this module promises.
 """
-
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-LANGUAGE_INFO = {  # what JupyterLab writes on saving, less the version
+LANGUAGE_INFO = {                                      # what JupyterLab writes on saving, less the version
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -25,20 +24,23 @@ LANGUAGE_INFO = {  # what JupyterLab writes on saving, less the version
 }
 NOTEBOOK_METADATA = ("kernelspec", "language_info", "press_enter")
 CELL_METADATA = ("tags", "press_enter")
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 STILL = ("image/png", "image/svg+xml", "text/html", "text/markdown")
 
-_WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)  # IntSlider(value=3, …)
-_OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)  # a progress line before its last state
+_WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)      # IntSlider(value=3, …)
+_OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)           # states of a line before its last
 
+
+# Reading and writing
 
 def read(path: Path) -> nbformat.NotebookNode:
     """Read a notebook as it is: nothing upgraded, repaired or validated."""
-    return parse(Path(path).read_bytes())
+    return parse(path.read_bytes())
 
 
 def parse(content: bytes) -> nbformat.NotebookNode:
-    """Turn a notebook file's bytes into nodes; `ValueError` when they are not a version 4 notebook."""
+    """Turn a notebook file's bytes into nodes; `ValueError` when they are not a notebook of format 4."""
     raw = content.decode("utf-8")
     notebook = json.loads(raw)
     if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
@@ -64,6 +66,8 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
         raise
 
 
+# What is kept
+
 def tidy_source(notebook: nbformat.NotebookNode) -> None:
     """Drop blank lines around every cell's text and blanks that end a code line; in place, before a run.
 
@@ -80,8 +84,8 @@ def tidy_source(notebook: nbformat.NotebookNode) -> None:
 def tidy(notebook: nbformat.NotebookNode) -> None:
     """Bring an executed notebook into its stored form, in place.
 
-    Raises `ValueError`, naming the cell, when an output is a widget and nothing else: without a kernel its reader
-    would see an error where the picture should be.
+    Raises `ValueError`, naming the cell, when an output is a widget and nothing else: without a kernel its
+    reader would see an error where the picture should be.
     """
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = nbformat.from_dict({
@@ -91,40 +95,24 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     })
     number = 0
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: cell.metadata[k] for k in CELL_METADATA if cell.metadata.get(k)})
+        kept = {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
+        cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             number += 1
-            lasting = [output for output in cell.outputs if not _vanishes(output)]
-            cell.outputs = [_tidy_output(output, cell, number) for output in _merge_streams(lasting)]
-
-
-def _vanishes(output) -> bool:
-    """Whether an output was only there while its cell ran: a progress bar of `helpers.waiting`."""
-    return output.get("metadata", {}).get("press_enter", {}).get("transient", False)
+            outputs = _merge_streams(still(cell.outputs))
+            cell.outputs = [_tidy_output(output, cell, number) for output in outputs]
 
 
 def _tidy_output(output, cell, number: int):
     output.pop("transient", None)
     if "execution_count" in output:
         output.execution_count = cell.execution_count
-    if WIDGET_VIEW in drop_widget_view(output.get("data", {})):
+    if WIDGET_VIEW in output.get("data", {}):
         raise ValueError(
             f"code cell {number} (id {cell.id}) shows a widget and nothing else: display it with its "
             "picture or text in one bundle, as helpers.widgets does"
         )
     return output
-
-
-def drop_widget_view(data: dict) -> dict:
-    """Take the widget out of a bundle that shows something without it; returns the bundle.
-
-    Something is a picture, or text that is more than a widget's name and values, as `IntSlider(value=3)`.
-    """
-    plain = data.get("text/plain", "")
-    plain = "".join(plain).strip()  # a file holds it as a list of lines
-    if plain and not _WIDGET_REPR.match(plain) or any(kind in data for kind in STILL):
-        data.pop(WIDGET_VIEW, None)
-    return data
 
 
 def _merge_streams(outputs: list) -> list:
@@ -138,3 +126,33 @@ def _merge_streams(outputs: list) -> list:
         if output.output_type == "stream":
             output.text = _OVERWRITTEN.sub("", output.text)
     return merged
+
+
+# What a reader without a kernel sees
+
+def still(outputs: list[dict]) -> list[dict]:
+    """Outputs as they look without a kernel: each widget gives way to the picture or text beside it.
+
+    A widget with nothing beside it stays; text that is only its name and values, as `IntSlider(value=3)`, is
+    nothing. An output marked `transient` (a progress bar of `helpers.waiting`) was there while its cell ran.
+    """
+    own = [output.get("metadata", {}).get("press_enter", {}) for output in outputs]
+    lasting = [output for output, mark in zip(outputs, own) if not mark.get("transient")]
+    for output in lasting:
+        data = output.get("data", {})
+        plain = "".join(data.get("text/plain", "")).strip()            # a file holds it as a list of lines
+        if any(kind in data for kind in STILL) or plain and not _WIDGET_REPR.match(plain):
+            data.pop(WIDGET_VIEW, None)
+    return lasting
+
+
+def keep_pictures(model: dict, **_) -> None:
+    """Save what `still` gives; JupyterLab calls this on a learner's notebook before it writes it.
+
+    Of a bundle of widget, picture and text JupyterLab shows the widget, and when the notebook is opened again
+    without the kernel that held it, an error in its place.
+    """
+    if model["type"] == "notebook":
+        for cell in model["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"] = still(cell["outputs"])
