@@ -29,6 +29,7 @@ from tools.setup import (AGAIN, OLDEST_PYTHON, ROOT, Stop, call, free_gb, probe,
 MINE = ROOT / "my_course"                              # the learner's own copy, ignored by git
 COPIED = ("notebooks", "exercises")
 FIRST_LESSON = "notebooks/00_press_enter.ipynb"
+LAB_SETTINGS = ROOT / "tools" / "jupyterlab"           # no question about news, no look for updates
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -46,10 +47,10 @@ def lab(options, extra):
 
 def lab_command(python, browser=True, port=None, extra=()):
     """The command that opens JupyterLab at the first lesson, without its news pop-ups."""
-    lesson = MINE / FIRST_LESSON
-    command = [python, "-m", "jupyterlab", str(lesson if lesson.exists() else MINE),
-               f"--ServerApp.root_dir={ROOT}", "--LabApp.news_url=None",
-               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    lesson = MINE / FIRST_LESSON if (MINE / FIRST_LESSON).exists() else MINE
+    command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
+               f"--LabApp.default_url=/lab/tree/{lesson.relative_to(ROOT).as_posix()}",
+               f"--LabApp.app_settings_dir={LAB_SETTINGS}"]
     if not browser:
         command.append("--no-browser")
     if port is not None:

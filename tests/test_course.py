@@ -1,5 +1,6 @@
 """The one door: the learner's copy is safe, set-up is repeatable, and every failure is one sentence."""
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -322,8 +323,11 @@ def test_lab_opens_the_learners_copy_without_news(lessons):
     (lessons / "my_course" / course.FIRST_LESSON).touch()
     options, extra = course.parse(["lab", "--no-browser", "--port", "9999", "--", "--debug"])
     command = course.lab_command("python", not options.no_browser, options.port, extra)
-    assert command[:4] == ["python", "-m", "jupyterlab", str(lessons / "my_course" / course.FIRST_LESSON)]
-    assert {"--no-browser", "--port=9999", "--LabApp.news_url=None"} <= set(command)
+    assert command[:4] == ["python", "-m", "jupyterlab", f"--ServerApp.root_dir={lessons}"]
+    assert f"--LabApp.default_url=/lab/tree/my_course/{course.FIRST_LESSON}" in command
+    assert {"--no-browser", "--port=9999", f"--LabApp.app_settings_dir={course.LAB_SETTINGS}"} <= set(command)
+    [settings] = json.loads((course.LAB_SETTINGS / "overrides.json").read_text()).values()
+    assert settings == {"fetchNews": "false", "checkForUpdates": False}
     assert command[-1] == "--debug"
 
 
