@@ -38,11 +38,14 @@ class Chat:
     seed: the first answer draws with it, the second with seed + 1, and so on; None draws anew each time.
     context: how many tokens the conversation may take, an answer included; None is all that the model can see.
     Keys and values of what was read and written are kept between turns, so that only what is new is read.
-    Raises ValueError for a template that is not one, and for a context that the model does not have.
+    Raises ValueError for a template that is not one or is missing, and for a context that the model does not have.
     """
 
     def __init__(self, model: "Transformer", tokenizer: "BPETokenizer", template: str | None = None,
                  system: str | None = None, seed: int | None = None, context: int | None = None):
+        require(template is not None or "<|im_start|>" in tokenizer.special_tokens,
+                "template is None, which means SmolLM2's, and the tokenizer is another's; give its model's template.")
+        require(seed is None or isinstance(seed, int), f"seed is {seed!r}; give a whole number, or None.")
         self.model, self.tokenizer, self.system, self.seed = model, tokenizer, system, seed
         self.template = smollm2_template() if template is None else template
         self.context = model.config.context if context is None else context
@@ -101,7 +104,7 @@ class Chat:
                ids: list[int]) -> Generator[Token, None, None]:
         """Pass the tokens on; whatever happens, leave a conversation that can go on."""
         written: list[Token] = []
-        known = self.cache.length
+        usable = self.cache.length          # what the cache holds of a conversation in which nothing was said
         complete = False
         try:
             for token in tokens:
@@ -119,8 +122,8 @@ class Chat:
                 self.forgotten += forgotten
                 self.answers += 1
                 self._text, self._ids = text + self.protect(self.tokenizer.decode(new)), ids + new
-                known = len(self._ids)
-            self.cache.truncate(min(known, self.cache.length))
+                usable = len(self._ids)
+            self.cache.truncate(min(usable, self.cache.length))
 
     def fit(self, messages: list[Message], budget: int) -> tuple[list[Message], list[Message]]:
         """The messages that leave room for an answer of `budget` tokens, and the oldest turns, which had to go."""

@@ -278,6 +278,25 @@ def test_an_interrupted_answer_leaves_a_usable_chat(make, model, monkeypatch, to
     assert chat.ask("So?", max_new_tokens=8, temperature=0) == fresh.ask("So?", max_new_tokens=8, temperature=0)
 
 
+def test_an_interrupt_after_reading_another_history_leaves_no_trace(make, model, monkeypatch):
+    chat = make()
+    chat.ask("So?", max_new_tokens=5, temperature=1.0)
+    before, held = list(chat.messages), chat.cache.length
+
+    def interrupted(hidden):
+        raise KeyboardInterrupt
+
+    chat.messages = [user("No?"), *before[1:]]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(model, "head", interrupted)           # all is read by then, and nothing was written
+        chat.ask("And?")
+    assert chat.cache.length < held
+    chat.messages = before
+    fresh = make()
+    fresh.messages, fresh._text, fresh._ids = list(before), chat._text, list(chat._ids)
+    assert chat.ask("And?", max_new_tokens=8, temperature=0) == fresh.ask("And?", max_new_tokens=8, temperature=0)
+
+
 def test_asking_again_closes_an_open_answer(make):
     chat = make()
     first = chat.stream("So?", temperature=1.0)
@@ -312,8 +331,9 @@ def test_bad_arguments_are_refused_at_the_call_and_the_chat_goes_on(make, argume
 @pytest.mark.parametrize(("choices", "sentence"), [
     (dict(template="{% for %}"), "template is not a chat template"), (dict(context=CONTEXT + 1), "give 1 to"),
     (dict(template="{{ raise_exception('no system') }}"), "do not suit the chat template: no system"),
+    (dict(template=None), "template is None, which means SmolLM2's"), (dict(seed="x"), "seed is 'x'"),
 ])
-def test_a_template_or_context_that_cannot_be_is_refused(make, choices, sentence):
+def test_a_chat_that_cannot_be_is_refused(make, choices, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(**choices).ask("So?")
 

@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.generation import logits_process as peer
 
 from helpers import pretrained, sampling
-from helpers.sampling import draw, generate, min_p, repetition_penalty, stream, temperature, top_k, top_p
+from helpers.sampling import draw, generate, min_p, pad, repetition_penalty, stream, temperature, top_k, top_p
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
 
@@ -131,6 +131,10 @@ def test_top_p_is_the_smallest_set_that_reaches_p(make, p):
         assert kept.min() >= row.softmax(dim=-1)[~top_p(row, p).isfinite()].max() - 1e-9
 
 
+def test_top_p_takes_no_token_more_once_p_is_reached():
+    assert top_p(torch.zeros(4), 0.5).tolist() == [0, 0, -INF, -INF]                # a quarter each
+
+
 def test_temperature_0_takes_the_first_of_the_largest():
     assert temperature(torch.tensor([1.0, 3.0, 3.0, 2.0]), 0).tolist() == [-INF, 3.0, -INF, -INF]
 
@@ -181,6 +185,12 @@ def test_cache_stream_and_batch_write_the_same(model, settings, monkeypatch):
     assert generate(model, prompts, 12, seed=3, cache=False, **settings) == alone
     for cache in (True, False):
         assert [token.id for token in stream(model, prompts[0], 12, seed=3, cache=cache, **settings)] == alone[0]
+
+
+def test_padding_is_on_the_left_and_brings_no_token_of_its_own():
+    ids, real = pad([[1, 2, 3], [9]], torch.device("cpu"))
+    assert ids.tolist() == [[1, 2, 3], [9, 9, 9]] and real.tolist() == [[True] * 3, [False, False, True]]
+    assert pad([[1], [2]], torch.device("cpu"))[1] is None
 
 
 def test_settings_do_what_their_functions_do(model):
