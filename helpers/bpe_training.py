@@ -25,19 +25,17 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
     Source: Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016).
     """
     # A trick that makes Python fast: token number 300 is the character chr(300), so a word is a str with one
-    # character a token, a pair is a str of length 2, and merging it everywhere in a word is a split and a
-    # join, both done in C.
-    words = [piece.encode("utf-8").decode("latin-1") for piece in counts]  # byte 226 -> chr(226)
-    word_counts = list(counts.values())
+    # character a token, a pair is a str of length 2, and merging is `replace`, from left to right, in C.
+    words = [piece.encode("utf-8").decode("latin-1") for piece in counts]       # byte 226 -> chr(226)
+    count_of = list(counts.values())                            # of the word at the same place
     tokens = [bytes([value]) for value in range(256)]
     merges: list[Merge] = []
 
-    pair_counts: dict[str, int] = defaultdict(int)  # "th" -> 95_211
-    found_in: dict[str, list[int]] = defaultdict(list)  # "th" -> the words that hold it, or once did
+    found_in: dict[str, list[int]] = defaultdict(list)          # "th" -> words that hold it, once an occurrence
     for index, word in enumerate(words):
         for pair in map("".join, zip(word, word[1:])):
-            pair_counts[pair] += word_counts[index]
             found_in[pair].append(index)
+    pair_counts = {pair: sum(map(count_of.__getitem__, places)) for pair, places in found_in.items()}
 
     # The heap may hold counts that are out of date, never too small: an entry is compared with the true count
     # when it comes up, and goes back with that count if it was wrong.
@@ -54,29 +52,25 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
         merges.append((tokens[ord(left)], tokens[ord(right)]))
         tokens.append(tokens[ord(left)] + tokens[ord(right)])
 
-        new_pairs = set()
+        new_pairs: dict[str, list[int]] = defaultdict(list)     # like found_in; all of them hold the new token
         for index in found_in.pop(pair):
-            parts = words[index].split(pair)
-            if len(parts) == 1:  # the pair was here once, until another merge took one half
+            if pair not in words[index]:                        # it was here once, until another merge took half
                 continue
-            count = word_counts[index]
-            word = words[index] = merged.join(parts)
+            word = words[index] = words[index].replace(pair, merged)
             at = word.find(merged)
-            while at >= 0:  # around each new token the old neighbours part and new ones meet
+            while at >= 0:                                      # its neighbours part from what was here before ...
                 if at > 0:
                     before = word[at - 1]
-                    pair_counts[(right if before == merged else before) + left] -= count
-                    pair_counts[before + merged] += count
-                    found_in[before + merged].append(index)
-                    new_pairs.add(before + merged)
-                if at + 1 < len(word) and word[at + 1] != merged:  # else the next round counts it
-                    after = word[at + 1]
-                    pair_counts[right + after] -= count
-                    pair_counts[merged + after] += count
-                    found_in[merged + after].append(index)
-                    new_pairs.add(merged + after)
+                    pair_counts[(right if before == merged else before) + left] -= count_of[index]
+                    new_pairs[before + merged].append(index)    # ... and meet the new token
+                after = word[at + 1:at + 2]
+                if after and after != merged:                   # two new tokens side by side are counted once
+                    pair_counts[right + after] -= count_of[index]
+                    new_pairs[merged + after].append(index)
                 at = word.find(merged, at + 1)
         pair_counts[pair] = 0
-        for new_pair in new_pairs:
+        found_in.update(new_pairs)
+        for new_pair, places in new_pairs.items():
+            pair_counts[new_pair] = sum(map(count_of.__getitem__, places))
             heapq.heappush(heap, (-pair_counts[new_pair], new_pair))
     return merges
