@@ -1,10 +1,12 @@
-"""What holds for every test and every notebook run as one; it lies here because notebooks/ and solutions/ are outside
-tests/. Kernels and other child processes inherit these variables."""
+"""What holds for every test, in tests/ and in notebooks/ and solutions/: that is why it lies here.
+
+Kernels and other child processes inherit these variables.
+"""
 import os
 import tempfile
 
 _state = tempfile.TemporaryDirectory(prefix="press-enter-")
 os.environ["COURSE_STATE"] = _state.name          # never the learner's own progress
-os.environ.setdefault("HF_HUB_OFFLINE", "1")      # peers are made with random weights: nothing comes from a hub
+os.environ.setdefault("HF_HUB_OFFLINE", "1")      # peers have random weights: nothing comes from a hub
 for _library in ("OMP", "MKL", "OPENBLAS"):       # read when torch and numpy are imported
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")

@@ -31,7 +31,7 @@ AGAIN = "Run the same command again: it continues where this stopped."
 
 SENTENCES = (                                          # what pip's output means; the first match is said
     (r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk",
-     f"The disk is full: set-up needs about {NEEDED_GB} GB here, and room for pip in {tempfile.gettempdir()}. "
+     f"The disk is full: set-up needs about {NEEDED_GB} GB here, and pip room in {tempfile.gettempdir()}. "
      f"Free some. {AGAIN}"),
     (r"No module named '?(venv|ensurepip)|ensurepip is not\s+available",
      "This Python cannot make environments: install its venv module (on Debian and Ubuntu "
@@ -48,7 +48,7 @@ SENTENCES = (                                          # what pip's output means
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError",
      "The package index's certificate was refused: behind a company proxy, tell pip its certificate "
      f"(PIP_CERT=/path/to/certificate.pem). {AGAIN}"),
-    (r"Retry\(total=0|Max retries exceeded|NameResolutionError|getaddrinfo failed|Network is unreachable|ProxyError",
+    (r"Retry\(total=0|Max retries exceeded|NameResolutionError|getaddrinfo failed|ProxyError",
      f"The package index cannot be reached: check the network (or HTTPS_PROXY, behind a proxy). {AGAIN}"),
     (r"IncompleteRead|ReadTimeoutError|ConnectionResetError|Read timed out",
      f"A download was cut short. {AGAIN}"),
@@ -158,9 +158,9 @@ def install(interpreter, extras, here):
 def versions(interpreter, here, folder):
     """The pip arguments that choose versions; folder is for a file that they may need.
 
-    In .venv: those of the tested environment, except that a torch that is there and in range is kept. In the
-    learner's own environment (--here): whatever is there and in range, and without a torch the tested one, for an
-    open range would take the newest.
+    In .venv: those of the tested environment, except that a torch that is there and in range is kept.
+    In an environment of the learner's (--here): whatever is there and in range, and the tested torch if there
+    is none, for an open range would take the newest.
     """
     oldest = re.search(r'"torch>=([\d.]+)', PYPROJECT.read_text(encoding="utf-8")).group(1)
     in_range = bool(interpreter.torch) and numbers(interpreter.torch) >= numbers(oldest)
@@ -220,7 +220,7 @@ def one_at_a_time():
 
 
 def call(command, variables=None, heard=None, stoppable=False):
-    """Run a program in the course's folder to its end. Returns its exit code.
+    """Run a program in the course's folder to its end. Returns its exit code, never a negative one.
 
     Ctrl-C reaches the program too: we wait for what it makes of it (JupyterLab asks), then end if stoppable.
     heard: a list that collects its error output, which is shown all the same.
@@ -244,7 +244,7 @@ def call(command, variables=None, heard=None, stoppable=False):
             child.terminate()
     if interrupted and stoppable:
         raise KeyboardInterrupt
-    return code
+    return code if code >= 0 else 128 - code           # ended by a signal: what a shell would say
 
 
 @contextlib.contextmanager
