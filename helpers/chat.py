@@ -74,7 +74,7 @@ class Chat:
                stop: Collection[int | str] | int | str = ()) -> Generator[Token, None, None]:
         """Say something, and yield the answer token by token.
 
-        Settings as in `sampling.stream`; their defaults are what SmolLM2's makers advise. An answer ends at any special
+        Settings as in `sampling.stream`; their defaults draw carefully, as suits a small model. An answer ends at any special
         token, at `stop`, or after max_new_tokens (None: 512, or half the context where that is less). That much room is
         kept free for it: when the conversation leaves less of the context, the oldest turns are moved from `messages`
         to `forgotten`, but never the system message.

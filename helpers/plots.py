@@ -68,9 +68,10 @@ def new_figure(width: float, *heights: float):
     return figure, *figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
 
 
-def visible(text: str) -> str:
-    """A token's text with its white space made visible: a space as ␣, a new line as ⏎, a tab as ⇥."""
-    return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
+def visible(text: str, longest: int = 60) -> str:
+    """A token's text with its white space made visible (a space as ␣, a new line as ⏎, a tab as ⇥), cut if too long."""
+    shown = text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
+    return shown if len(shown) <= longest else shown[:longest - 1] + "…"
 
 
 @rc_context(STYLE)
@@ -150,7 +151,7 @@ def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
     edge = float(np.quantile(np.abs(values), 0.99))
     image = area.imshow(values, aspect="auto", interpolation="nearest", vmin=-edge, vmax=edge)
     area.set(xlabel=f"channel, 0 to {C - 1}", title=title or f"Every token is now {C} numbers")
-    area.set_yticks(range(T), [visible(piece) for piece in pieces], family="monospace")
+    area.set_yticks(range(T), [visible(piece, 16) for piece in pieces], family="monospace")
     figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="value", extend="both")
     return picture(figure, f"{area.get_title(loc='left')}. {T} rows of {C} coloured cells, one row for each of: "
                            f"{', '.join(visible(piece) for piece in pieces)}.")
@@ -180,7 +181,7 @@ def draw_next_tokens(area: Axes, pieces: Sequence[str], shares: Sequence[float],
     edge = min(1.15, max(ends) * 1.25 + 0.05)
     for i, (share, end) in enumerate(zip(shares, ends, strict=True)):
         area.text(end + edge / 60, i, f"{share:.1%}", va="center")
-    area.set_yticks(range(len(shares)), [visible(piece) for piece in pieces], family="monospace")
+    area.set_yticks(range(len(shares)), [visible(piece, 16) for piece in pieces], family="monospace")
     area.invert_yaxis()
     area.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     area.set(xlim=(0, edge), xlabel="probability", ylabel="next token", title=title)
@@ -206,9 +207,9 @@ def draw_lens(area: Axes, pieces: Sequence[Sequence[str]], shares: Tensor, colum
     image = area.imshow(values, aspect="auto", vmin=0, vmax=1, cmap=SHARES, origin="lower")
     for y in range(len(rows)):
         for x in range(len(columns)):
-            area.text(x, y, visible(pieces[y][x])[:12], ha="center", va="center", family="monospace", fontsize=8.5,
+            area.text(x, y, visible(pieces[y][x], 12), ha="center", va="center", family="monospace", fontsize=8.5,
                       color=INK if values[y, x] > 0.3 else "white")
-    area.set_xticks(range(len(columns)), [visible(piece)[:12] for piece in columns], family="monospace")
+    area.set_xticks(range(len(columns)), [visible(piece, 12) for piece in columns], family="monospace")
     area.set_yticks(range(len(rows)), [str(row) if row else "0 (embedding)" for row in rows])
     area.set(xlabel="the text so far, token by token", ylabel="after layer", title=title)
     area.figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="probability of the favourite")

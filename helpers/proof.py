@@ -40,9 +40,10 @@ def agree(one: Any, other: Any, one_name: str, other_name: str, tol: float | Non
         tol = max((TOLERANCE[name] for name in floats), default=0.0)
     difference = (a.double() - b.double()).abs()
     difference[a.double() == b.double()] = 0.0              # inf - inf is nan, yet equal
-    worst = difference.nan_to_num(nan=math.inf).max()
-    if not worst <= tol:
-        place = tuple(int(i) for i in (difference.nan_to_num(nan=math.inf) == worst).nonzero()[0])
+    difference[difference.isnan()] = math.inf               # nan equals nothing
+    worst = difference.max()
+    if worst > tol:
+        place = tuple(int(i) for i in (difference == worst).nonzero()[0])
         raise AssertionError(f"{one_name} and {other_name} differ by {float(worst):.3g}, more than {tol:g}, at {place}: "
                              f"{float(a[place]):.6g} against {float(b[place]):.6g}.")
     print(f"{one_name} == {other_name}   {tuple(a.shape)}, {'exactly' if whole or tol == 0 else f'within {tol:g}'}")

@@ -154,6 +154,7 @@ class ChatPanel:
             self.status.value = f"{len(chips)} tokens{', stopped by you' if self.stopping.is_set() else ''}. " + LEGEND
         except ValueError as error:
             self.status.value = f"<b>Not sent:</b> {html.escape(str(error))}"
+            self.message.value = message                    # to be mended, not typed again
         finally:
             stream.close()
             if chips:

@@ -1,0 +1,77 @@
+"""Progress: one small file, replaced in one step, never fatal."""
+import json
+import os
+
+import pytest
+
+from helpers import progress
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_a_newcomer_has_done_nothing(capsys):
+    assert progress.read() == {"guesses": {}, "exercises": {}}
+    progress.show()
+    assert capsys.readouterr().out.startswith("Nothing yet.")
+
+
+def test_what_is_recorded_is_read_again():
+    progress.record("guesses", "0.a", {"guess": "left"})
+    progress.record("exercises", "1.1", {"passed": True})
+    assert progress.read() == {"guesses": {"0.a": {"guess": "left"}}, "exercises": {"1.1": {"passed": True}}}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b'{"guesses": 3}', b""])
+def test_a_damaged_file_is_set_aside_and_kept(state, content, capsys):
+    state.mkdir()
+    (state / "progress.json").write_bytes(content)
+    assert progress.read() == {"guesses": {}, "exercises": {}}
+    assert "could not be read" in capsys.readouterr().out
+    aside, = state.glob("progress.damaged-*.json")
+    assert aside.read_bytes() == content
+    progress.record("guesses", "0.a", {"guess": "left"})
+    assert progress.read()["guesses"] == {"0.a": {"guess": "left"}}
+
+
+def test_sections_of_a_newer_course_are_kept(state):
+    state.mkdir()
+    (state / "progress.json").write_text('{"badges": {"x": 1}}', encoding="utf-8")
+    progress.record("guesses", "0.a", {})
+    assert json.loads((state / "progress.json").read_text(encoding="utf-8"))["badges"] == {"x": 1}
+
+
+def test_an_interrupted_write_leaves_the_old_file(state, monkeypatch):
+    progress.record("guesses", "0.a", {"guess": "left"})
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        progress.record("guesses", "0.a", {"guess": "right"})
+    assert progress.read()["guesses"]["0.a"] == {"guess": "left"}
+    assert [file.name for file in state.iterdir()] == ["progress.json"]
+
+
+def test_an_unknown_section_is_refused():
+    with pytest.raises(ValueError, match="section is 'notes'; choose one of guesses, exercises"):
+        progress.record("notes", "a", 1)
+
+
+def test_a_folder_that_cannot_be_written_is_named(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+    monkeypatch.setattr(progress, "write", refuse)
+    with pytest.raises(PermissionError, match="Set COURSE_STATE to a folder of yours"):
+        progress.record("guesses", "0.a", {})
+
+
+def test_show_counts_guesses_by_lesson(capsys):
+    kept = {"question": "?", "choices": ["l", "r"]}
+    progress.record("guesses", "0.a", kept | {"guess": "l", "outcome": "l"})
+    progress.record("guesses", "0.b", kept | {"guess": "l", "outcome": "r"})
+    progress.record("guesses", "0.c", kept | {"guess": None})
+    progress.record("guesses", "10.a", kept | {"guess": "l"})
+    progress.show()
+    assert capsys.readouterr().out == ("Lesson   0: 2 guesses, 1 of 2 measured ones held.\n"
+                                       "Lesson  10: 1 guesses, 0 of 0 measured ones held.\n")

@@ -1,0 +1,171 @@
+"""Views: one output with a live and a still form, which follows its controls and says what it cannot draw."""
+import threading
+
+import pytest
+
+from helpers import plots, waiting, widgets
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed, as (data, metadata)."""
+    outputs = []
+    monkeypatch.setattr(widgets, "display", lambda data, raw, metadata: outputs.append((data, metadata)))
+    return outputs
+
+
+def draw(n, word):
+    if n > 8:
+        raise ValueError(f"n is {n}; give at most 8.")
+    return plots.tokens([word] * n, title=f"{n} tokens")
+
+
+def explored(shown):
+    """A view of `draw`: its box's children (two controls, the image, the words), and what was displayed."""
+    boxes = []
+    with pytest.MonkeyPatch.context() as patch:
+        vbox = widgets.ipywidgets.VBox
+        patch.setattr(widgets.ipywidgets, "VBox", lambda children: boxes.append(vbox(children)) or boxes[-1])
+        widgets.explore(draw, n=widgets.slider("Count", 2, 1, 10, 1), word=widgets.text("Word", "cat"))
+    (data, metadata), = shown
+    return *boxes[0].children, data, metadata
+
+
+def test_a_view_is_one_output_with_a_live_and_a_still_form(shown):
+    *_, data, metadata = explored(shown)
+    assert set(data) == {widgets.WIDGET, "image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"] == draw(2, "cat").alt
+
+
+def test_a_control_that_moves_draws_anew(shown):
+    n, word, image, words, *_ = explored(shown)
+    n.value = 5
+    assert image.value == draw(5, "cat").png and draw(5, "cat").alt in words.value
+    word.value = "dog"
+    assert image.value == draw(5, "dog").png
+
+
+def test_what_cannot_be_drawn_is_said_and_the_last_picture_stays(shown):
+    n, _, image, words, *_ = explored(shown)
+    n.value = 9
+    assert image.value == draw(2, "cat").png and "n is 9; give at most 8." in words.value
+    n.value = 3
+    assert image.value == draw(3, "cat").png and "Not drawn" not in words.value
+
+
+def test_every_control_has_a_label_and_waits_until_it_is_let_go():
+    for control in (widgets.slider("Temperature", 1.0, 0.0, 2.0, 0.1), widgets.slider("Top-k", 5, 0, 9, 1),
+                    widgets.text("Prompt", "x")):
+        assert control.description and control.continuous_update is False
+
+
+def test_a_question_keeps_what_is_clicked(shown, monkeypatch):
+    guesses, made, radio = [], [], widgets.ipywidgets.RadioButtons
+    monkeypatch.setattr(widgets.ipywidgets, "RadioButtons", lambda **kw: made.append(radio(**kw)) or made[-1])
+    widgets.question("Is 2 < 3?", ["yes & no", "no"], None, guesses.append)
+    (data, _), = shown
+    assert data["text/plain"] == "Before you go on: Is 2 < 3?\n  ( ) yes & no\n  ( ) no"
+    assert "Is 2 &lt; 3?" in data["text/html"] and "<li>yes &amp; no</li>" in data["text/html"]
+    made[0].value = "no"
+    assert guesses == ["no"]
+
+
+class Token:
+    def __init__(self, text, probability):
+        self.text, self.probability = text, probability
+
+
+class SlowChat:
+    """Answers with "a b c d …" until closed; each token waits for permission."""
+
+    def __init__(self, tokens=4, error=None):
+        self.tokens, self.error, self.asked, self.closed, self.resets = tokens, error, [], 0, 0
+        self.go = threading.Semaphore(0)
+
+    def stream(self, message, **settings):
+        self.asked.append((message, settings))
+        return self.write()
+
+    def write(self):
+        try:
+            if self.error:
+                raise self.error
+            for i in range(self.tokens):
+                assert self.go.acquire(timeout=10)
+                yield Token(f" <{i}>", i / self.tokens)
+        finally:
+            self.closed += 1
+
+    def reset(self):
+        self.resets += 1
+
+
+def finish(panel):
+    panel.writer.join(timeout=10)
+    assert not panel.writer.is_alive()
+
+
+def test_the_chat_streams_tokens_into_the_transcript():
+    chat = SlowChat()
+    panel = widgets.ChatPanel(chat, "Hello <b>")
+    panel.send.click()
+    chat.go.release(chat.tokens)
+    finish(panel)
+    assert "Hello &lt;b&gt;" in panel.transcript.value
+    assert "> &lt;3&gt;</span>" in panel.transcript.value and 'title="75%"' in panel.transcript.value
+    assert chat.asked == [("Hello <b>", {"max_new_tokens": 200, "temperature": 0.7, "top_k": 50, "top_p": 0.95})]
+    assert panel.message.value == "" and not panel.send.disabled and panel.stop.disabled
+
+
+def test_stop_ends_the_answer_and_keeps_what_was_written():
+    chat = SlowChat(tokens=100)
+    panel = widgets.ChatPanel(chat, "Hello")
+    panel.send.click()
+    chat.go.release(2)
+    panel.stop.click()
+    chat.go.release(2)
+    finish(panel)
+    assert chat.closed == 1 and "stopped by you" in panel.status.value
+    assert "&lt;0&gt;" in panel.transcript.value and "&lt;99&gt;" not in panel.transcript.value
+
+
+def test_a_message_that_is_refused_is_said_and_given_back():
+    panel = widgets.ChatPanel(SlowChat(error=ValueError("message is too long; shorten it.")), "Hello")
+    panel.send.click()
+    finish(panel)
+    assert "message is too long; shorten it." in panel.status.value
+    assert panel.message.value == "Hello" and not panel.send.disabled
+
+
+def test_an_empty_message_is_not_sent():
+    chat = SlowChat()
+    panel = widgets.ChatPanel(chat, "  ")
+    panel.send.click()
+    assert panel.writer is None and chat.asked == [] and "Type a message" in panel.status.value
+
+
+def test_a_new_chat_forgets():
+    chat = SlowChat()
+    panel = widgets.ChatPanel(chat, "Hello")
+    panel.send.click()
+    chat.go.release(chat.tokens)
+    finish(panel)
+    panel.clear.click()
+    assert chat.resets == 1 and panel.transcript.value == ""
+
+
+def test_a_bar_in_a_terminal_counts_to_its_end(capsys):
+    with waiting.bar(3, "Reading") as step:
+        step(1)
+        step(2)
+    assert "Reading" in capsys.readouterr().err
+
+
+def test_a_bar_in_a_notebook_leaves_only_a_view_marked_as_passing(monkeypatch):
+    outputs = []
+    monkeypatch.setattr(waiting, "in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata: outputs.append((data, metadata)))
+    with waiting.bar(3, "Reading") as step:
+        step(2)
+    (data, metadata), = outputs
+    assert set(data) == {waiting.WIDGET} and metadata == {"press_enter": {"transient": True}}
