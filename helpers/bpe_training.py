@@ -31,7 +31,7 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
     tokens = [bytes([value]) for value in range(256)]
     merges: list[Merge] = []
 
-    found_in: dict[str, list[int]] = defaultdict(list)          # "th" -> words that hold it, once an occurrence
+    found_in: dict[str, list[int]] = defaultdict(list)        # "th" -> its words, one entry an occurrence
     for index, word in enumerate(words):
         for pair in map("".join, zip(word, word[1:])):
             found_in[pair].append(index)
@@ -52,13 +52,13 @@ def learn_merges(counts: Mapping[str, int], n_merges: int) -> list[Merge]:
         merges.append((tokens[ord(left)], tokens[ord(right)]))
         tokens.append(tokens[ord(left)] + tokens[ord(right)])
 
-        new_pairs: dict[str, list[int]] = defaultdict(list)     # like found_in; all of them hold the new token
+        new_pairs: dict[str, list[int]] = defaultdict(list)    # like found_in, for pairs with the new token
         for index in found_in.pop(pair):
-            if pair not in words[index]:                        # it was here once, until another merge took half
+            if pair not in words[index]:                    # it was, until another merge took half
                 continue
             word = words[index] = words[index].replace(pair, merged)
             at = word.find(merged)
-            while at >= 0:                                      # its neighbours part from what was here before ...
+            while at >= 0:                                  # its neighbours part from what was here ...
                 if at > 0:
                     before = word[at - 1]
                     pair_counts[(right if before == merged else before) + left] -= count_of[index]
