@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from helpers.logits import COLDEST, check_logits, min_p, repetition_penalty, require, temperature, top_k, top_p
+from helpers.waiting import bar
 
 if TYPE_CHECKING:
     from helpers.kv_cache import KVCache
@@ -47,7 +48,7 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
     stop: tokens and strings that end a text. A string needs the tokenizer and may span tokens.
     seed: row i draws with seed + i, so that it can be repeated alone; None draws anew each time.
     cache: False reads the whole text again for each token, which gives the same and takes longer.
-    progress: show a bar while a prompt of more than 512 tokens is read.
+    progress: show a bar while a prompt of more than 512 tokens is read, and while tokens are written.
     Returns the new tokens alone: a list for one text, a list of lists for several. A stop token is left out, and so is
     a stop string, with the whole token in which it begins.
     Raises ValueError for an argument that is out of range, and for a model that gives NaN.
@@ -57,8 +58,10 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
     replies = [Reply(*as_stops(stop, model, tokenizer), tokenizer) for _ in prompts]
     limit = room(model, prompts, max_new_tokens)
     held = model.cache(len(prompts), capacity=max(map(len, prompts)) + limit) if cache else None
-    for _ in write(model, prompts, replies, limit, sampler, as_generators(seed, len(prompts)), held, progress):
-        pass
+    steps = write(model, prompts, replies, limit, sampler, as_generators(seed, len(prompts)), held, progress)
+    with bar(limit, "Writing", " tokens", shown=progress) as advance:
+        for _ in steps:
+            advance(1)
     new = [reply.ids[:reply.sure] for reply in replies]
     return new if several else new[0]
 
@@ -143,13 +146,12 @@ def read(model: "Transformer", ids: Tensor, real: Tensor | None, cache: "KVCache
         return check_logits(model.head(model.hidden(ids, padding_mask=real)[:, -1]).float())
     begin, end = cache.length, ids.shape[1]
     starts = range(begin, end, CHUNK)
-    if progress and len(starts) > 1:
-        from tqdm.auto import tqdm
-        starts = tqdm(starts, desc="reading", unit=" tokens", unit_scale=CHUNK, leave=False)
     try:
-        for start in starts:
-            part = slice(start, start + CHUNK)
-            hidden = model.hidden(ids[:, part], cache, None if real is None else real[:, part])     # (B, CHUNK, C)
+        with bar(end - begin, "Reading", " tokens", shown=progress and len(starts) > 1) as advance:
+            for start in starts:
+                part = slice(start, start + CHUNK)
+                hidden = model.hidden(ids[:, part], cache, None if real is None else real[:, part])     # (B, CHUNK, C)
+                advance(hidden.shape[1])
     except BaseException:
         cache.truncate(begin)               # an interrupted pass leaves slots that only some layers have filled
         raise

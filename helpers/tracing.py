@@ -19,7 +19,7 @@ class Trace:
     residual: Tensor        # (layers + 1, T, C): after the embedding, then after each block
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def trace(model: Transformer, tokenizer: "BPETokenizer", text: str) -> Trace:
     """Run a text through the model and keep the residual stream after every layer.
 
@@ -40,7 +40,7 @@ def trace(model: Transformer, tokenizer: "BPETokenizer", text: str) -> Trace:
     return Trace(ids[0], [tokenizer.decode([token]) for token in ids[0].tolist()], torch.stack(kept))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def logit_lens(model: Transformer, residual: Tensor) -> Tensor:
     """Probabilities of the next token if the model stopped here (nostalgebraist, 2020): the last norm and head, early.
 

@@ -10,15 +10,17 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @contextmanager
-def bar(total: int, label: str, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Show a bar of `total` steps while the block runs; it gets a function that adds steps.
+def bar(total: int, label: str, unit: str = "", shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar of `total` steps while the block runs; it gets a function that adds steps. shown=False shows none.
 
         with bar(len(files), "Reading") as step:
             for file in files:
                 read(file)
                 step(1)
     """
-    if in_notebook():
+    if not shown:
+        yield lambda count: None
+    elif in_notebook():
         import ipywidgets
         from IPython.display import display
 

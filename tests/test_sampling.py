@@ -254,13 +254,15 @@ def test_a_text_ends_where_the_context_does(model):
     assert generate(model, [1], 0) == [] and list(stream(model, [1], 0)) == []
 
 
-def test_progress_shows_a_bar_for_a_long_prompt_only(model, capsys, monkeypatch):
+def test_progress_shows_a_bar_and_changes_nothing(model, capsys, monkeypatch):
     monkeypatch.setattr(sampling, "CHUNK", 10)
     quiet = generate(model, [1] * 30, 2, seed=0)
-    generate(model, [1] * 10, 2, progress=True)
     assert capsys.readouterr().err == ""
+    generate(model, [1] * 10, 2, progress=True)
+    short = capsys.readouterr().err
+    assert "Writing" in short and "Reading" not in short
     assert generate(model, [1] * 30, 2, seed=0, progress=True) == quiet
-    assert "reading" in capsys.readouterr().err
+    assert "Reading" in capsys.readouterr().err
 
 
 # ---- a cache that is kept
