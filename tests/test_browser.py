@@ -88,7 +88,7 @@ def test_reopened_lesson_shows_pictures(reopened, lab, screenshots):
 
 def test_nothing_stands_before_the_lesson(reopened):
     assert reopened.get_by_role("dialog").all_inner_texts() == []
-    assert reopened.locator(".Toastify__toast").all_inner_texts() == []         # such as a question about news
+    assert reopened.locator(".Toastify__toast").all_inner_texts() == []     # such as a question about news
 
 
 def test_page_reports_no_error(lesson, reopened, complaints):
@@ -126,7 +126,7 @@ def reopened(browser, lab, lesson, complaints):
     before = path.stat().st_mtime_ns
     choose(lesson, "File", "Save Notebook")
     wait_until(lambda: path.stat().st_mtime_ns != before, 20, "the notebook was not saved")
-    sessions = f"{address.split('/lab/')[0]}/api/sessions"
+    sessions = f"{address}/api/sessions"
     token = next(cookie["value"] for cookie in lesson.context.cookies() if cookie["name"] == "_xsrf")
     for session in lesson.request.get(sessions).json():
         assert lesson.request.delete(f"{sessions}/{session['id']}", headers={"X-XSRFToken": token}).ok
@@ -169,7 +169,7 @@ def photograph(page, path):
         document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollTop = 0
         return [...document.querySelectorAll('.jp-Notebook .jp-Cell')].at(-1).getBoundingClientRect().bottom
     }"""
-    for _ in range(3):                                 # cells are drawn when they come into sight, and may grow
+    for _ in range(3):                                 # cells that come into sight are drawn, and may grow
         page.set_viewport_size({"width": 1280, "height": min(int(page.evaluate(end)) + 60, 16000)})
         page.wait_for_timeout(SECOND / 2)
     page.screenshot(path=path)
@@ -214,7 +214,7 @@ def test_missing_browser_is_skipped_unless_required(monkeypatch, required, outco
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab over a learner's new copy of the course: the address of the lesson, and its file."""
+    """JupyterLab over a learner's new copy: its address, which leads to lesson 00, and that lesson's file."""
     home = tmp_path_factory.mktemp("home")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -229,9 +229,9 @@ def lab(tmp_path_factory):
     with log.open("w") as output:
         server = psutil.Popen(command, env=environment(home), stdout=output, stderr=output)
     try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/api"), 60, log.read_text)
-        lesson = Path("my_course") / course.FIRST_LESSON
-        yield f"http://127.0.0.1:{port}/lab/tree/{lesson.as_posix()}", home / lesson
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{address}/api"), 60, log.read_text)
+        yield address, home / "my_course" / course.FIRST_LESSON
     finally:
         end(server)
 

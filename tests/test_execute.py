@@ -89,7 +89,6 @@ def test_lessons_are_found_by_number(tmp_path):
 
 # What JupyterLab saves
 
-
 @pytest.mark.parametrize("data, kept", [
     (BUNDLE, ["image/png", "text/plain"]),
     ({VIEW: {}, "text/html": "<p>Which?</p>"}, ["text/html"]),
@@ -118,7 +117,6 @@ def test_saving_another_file_changes_nothing():
 
 
 # The README's table
-
 
 README = "# Course\n\n<!-- lessons -->\nold\n<!-- /lessons -->\n\nMore.\n"
 

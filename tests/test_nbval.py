@@ -2,16 +2,17 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbval.plugin import get_sanitize_patterns
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parents[1]
 SANITIZE = ROOT / "tests" / "sanitize.cfg"
-TIMEOUT = 3  # seconds a cell
+TIMEOUT = 3                                            # seconds a cell
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -30,7 +31,8 @@ def bundle(text, stored):
 
 
 PICTURE = {"image/png": "AAAA", "text/plain": "a slider over 'steps'"}
-CASES = {  # name: (cell, whether it passes)
+BARE = new_code_cell(f"display({ {WIDGET_VIEW: {}} }, raw=True)", execution_count=1)
+CASES = {                                              # name: (cell, whether it passes)
     "same": (said("loss 1.87", "loss 1.87"), True),
     "number": (said("loss 1.87", "loss 1.88"), False),
     "word": (said("the loss fell", "the loss rose"), False),
@@ -44,8 +46,10 @@ CASES = {  # name: (cell, whether it passes)
     "hexadecimal": (said("byte 0xe2", "byte 0xe3"), False),
     "progress bar": (said(" 99%|#9| 20/20 [00:01<00:00, 12.3it/s]", "100%|##| 20/20 [00:02<00:00]"), True),
     "progress bar, count": (said("100%|##| 20/20 [00:01<00:00]", "100%|##| 19/19 [00:01<00:00]"), False),
+    "versions": (said("Press Enter 0.1.0 · Python 3.11.7", "Press Enter 0.2.1 · Python 3.13.1 · cuda"), True),
     "widget view dropped": (bundle("a slider over 'steps'", PICTURE), True),
     "widget view dropped, text": (bundle("a slider over 'words'", PICTURE), False),
+    "widget alone dropped": (BARE, True),
     "picture dropped": (bundle("a slider over 'steps'", {"text/plain": "a slider over 'steps'"}), True),
     "text dropped": (bundle("a slider over 'steps'", {"image/png": "AAAA"}), False),
 }
@@ -75,6 +79,16 @@ def test_dying_kernel_fails_within_the_timeout(outcomes):
     passed, report = outcomes
     assert passed["dies", 0] is False
     assert f"Timeout of {TIMEOUT} seconds exceeded" in report
+
+
+def test_project_compares_every_notebook():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    options = project["tool"]["pytest"]["ini_options"]
+    flags = [word.partition("=")[::2] for word in options["addopts"].split()]
+    assert {"notebooks", "solutions"} <= set(options["testpaths"])
+    assert {"--nbval", "--nbval-current-env"} <= {name for name, _ in flags}
+    assert ("--nbval-sanitize-with", "tests/sanitize.cfg") in flags
+    assert 0 < float(dict(flags)["--nbval-cell-timeout"]) <= 600
 
 
 # The sanitize file

@@ -26,7 +26,6 @@ def test_readme_table_is_up_to_date():
 
 # The checker: a notebook that keeps every rule, and changes that each break one
 
-
 def good():
     """A small notebook in stored form: one claim, one picture, one cell in five free of the comparison."""
     picture = new_output(
@@ -264,7 +263,7 @@ def test_source_within_the_rules(source):
 
 
 @pytest.mark.parametrize("shown", [
-    "either/or", "https://x.org/home/y.html", "a ratio of 3/4", "B: C", "~/.cache/press-enter",
+    "either/or", "https://x.org/home/y.html", "a ratio of 3/4", "B: C", "~/.cache/press-enter", "square/root",
 ])
 def test_output_that_is_no_machine_path(shown):
     notebook = good()

@@ -25,12 +25,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a script, this file's own folder comes first
+sys.path.insert(0, str(ROOT))                          # a script's path begins with its own folder
 
 from tools import lesson_table, notebook_form, notebook_store  # noqa: E402
 
 FOLDERS = ("notebooks", "solutions")
-CELL_TIMEOUT = 600  # seconds
+CELL_TIMEOUT = 600                                     # seconds
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -100,7 +100,7 @@ def execute(path: Path, timeout: int = CELL_TIMEOUT, report: Callable[[str], Non
         client = NotebookClient(notebook, km=manager, timeout=timeout, record_timing=False,
                                 store_widget_state=False, extra_arguments=["--log-level=ERROR"],
                                 resources={"metadata": {"path": str(path.parent.resolve())}})
-        client.owns_km = True  # so that the client ends the kernel, however the run ends
+        client.owns_km = True                          # it ends the kernel, however the run ends
         started, memory_mb = time.perf_counter(), 0
         with client.setup_kernel(env=_environment(state)):
             for number, (index, cell) in enumerate(code, 1):

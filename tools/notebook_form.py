@@ -8,16 +8,17 @@ import io
 import re
 import tokenize
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
+from nbformat import NotebookNode, validator
 from IPython.core.inputtransformer2 import TransformerManager
 
 from tools import lesson_table, notebook_store
 
 CODE_LINES, CLASS_LINES = 12, 25
 WORDS = 2500
-IGNORED_SHARE = 4  # one output cell in four may depend on the machine
+IGNORED_SHARE = 4                                      # one output cell in four may depend on the machine
 
 IGNORE_TAG = "nbval-ignore-output"
 FORBIDDEN_TAGS = ("nbval-skip", "nbval-raises-exception", "nbval-check-output", "raises-exception",
@@ -28,14 +29,17 @@ ASSERTIONS = ("agree", "measured", "verdict")          # of helpers.proof: they 
 _MARKER = re.compile(r"^\s*#+\s*((?:PYTEST_VALIDATE|NBVAL)_[A-Z_]+)\s*$", re.MULTILINE)
 _ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _SENTENCE = re.compile(r"[A-Z0-9\"'“‘(].*[.!?…][\"'”’)]?", re.DOTALL)
+_HERE = [str(path) for path in (Path(__file__).resolve().parents[1], Path.home()) if len(path.parts) > 1]
 _MACHINE_PATH = re.compile(
     r"(?<![\w.:/~-])/(?:home|Users|root|tmp|var|private|opt|mnt|srv|usr|etc|content|workspace)/[\w.@+-]+"
     r"|\b[A-Za-z]:\\\w|/site-packages/"
+    rf"|(?<![\w.:/~-])(?:{'|'.join(map(re.escape, _HERE))})(?![\w-])"
 )
-_THIS_MACHINE = tuple(str(p) for p in (Path(__file__).resolve().parents[1], Path.home()) if len(p.parts) > 1)
+
+Found = Iterator[tuple[str, str]]                      # places, and what is wrong there
 
 
-def problems(notebook, name: str, setup: str | None = None) -> list[str]:
+def problems(notebook: NotebookNode, name: str, setup: str | None = None) -> list[str]:
     """One sentence for each thing wrong with a notebook's form; `setup` is the set-up cell it must share."""
     found = [f"{name}, {place}: {rule.__name__}: {why}" for rule in RULES for place, why in rule(notebook)]
     if setup is not None and setup_cell(notebook) != setup:
@@ -52,7 +56,7 @@ def file_problems(path: Path, setup: str | None = None) -> list[str]:
         notebook = notebook_store.parse(content)
     except ValueError as error:
         return [f"{path.name}, file: json: {error}"]
-    invalid = [error.message[:200] for error in nbformat.validator.iter_validate(notebook)]
+    invalid = [error.message[:200] for error in validator.iter_validate(notebook)]
     if invalid:  # the rules below take a valid notebook for granted
         return [f"{path.name}, file: format: {why}" for why in invalid]
     found = problems(notebook, path.name, setup)
@@ -66,15 +70,15 @@ def file_problems(path: Path, setup: str | None = None) -> list[str]:
     return found
 
 
-def setup_cell(notebook) -> str | None:
+def setup_cell(notebook: NotebookNode) -> str | None:
     """The source of the first code cell, which all notebooks share."""
     return next((cell.source for _, cell in _code(notebook)), None)
 
 
 # Run, once and completely
 
-
-def counts(notebook):
+def counts(notebook: NotebookNode) -> Found:
+    """Every code cell ran exactly once, in order."""
     number = 0
     for number, (place, cell) in enumerate(_code(notebook), 1):
         count = cell.get("execution_count")
@@ -88,19 +92,22 @@ def counts(notebook):
         yield "file", "it has no code cell"
 
 
-def errors(notebook):
+def errors(notebook: NotebookNode) -> Found:
+    """No cell ended in an error."""
     for place, out in _outputs(notebook):
         if out.output_type == "error":
             yield place, f"a stored {out.get('ename', 'error')}: catch it and print it"
 
 
-def stderr(notebook):
+def stderr(notebook: NotebookNode) -> Found:
+    """Nothing was written to stderr: no warning, no progress bar."""
     for place, out in _outputs(notebook):
         if out.output_type == "stream" and out.name != "stdout":
             yield place, f"it wrote to {out.name}: {_start(out.text)!r}"
 
 
-def empty_outputs(notebook):
+def empty_outputs(notebook: NotebookNode) -> Found:
+    """Every output shows something."""
     for place, out in _outputs(notebook):
         if out.output_type == "stream":
             shown = [out.text]
@@ -112,15 +119,16 @@ def empty_outputs(notebook):
 
 # Nothing of the machine or the moment
 
-
-def kernelspec(notebook):
+def kernelspec(notebook: NotebookNode) -> Found:
+    """The kernel is any Python 3, of no particular version or environment."""
     if notebook.metadata.get("kernelspec") != notebook_store.KERNELSPEC:
         yield "file", f"its kernelspec is {dict(notebook.metadata.get('kernelspec', {}))}, not python3's"
     if notebook.metadata.get("language_info") != notebook_store.LANGUAGE_INFO:
         yield "file", "its language_info is not the one tools/execute.py stores"
 
 
-def metadata(notebook):
+def metadata(notebook: NotebookNode) -> Found:
+    """No widget state, no times, no editor settings."""
     for key in notebook.metadata:
         if key not in notebook_store.NOTEBOOK_METADATA:
             kind = "saved widget state" if key == "widgets" else "metadata that changes from save to save"
@@ -131,13 +139,15 @@ def metadata(notebook):
                 yield place, f"its metadata has {key!r}, which is not kept: run python tools/execute.py"
 
 
-def widget_views(notebook):
+def widget_views(notebook: NotebookNode) -> Found:
+    """No widget where a reader without a kernel needs a picture."""
     for place, out in _outputs(notebook):
         if notebook_store.WIDGET_VIEW in out.get("data", {}):
             yield place, "a widget view is stored, which a reader without a kernel sees as an error"
 
 
-def ids(notebook):
+def ids(notebook: NotebookNode) -> Found:
+    """Every cell has an id of its own, by which a comparison can follow it."""
     seen = Counter(cell.get("id") for cell in notebook.cells)
     for place, cell in _cells(notebook):
         if not _ID.fullmatch(cell.get("id") or ""):
@@ -146,18 +156,17 @@ def ids(notebook):
             yield place, f"its id {cell.id!r} occurs {seen[cell.id]} times"
 
 
-def machine_paths(notebook):
+def machine_paths(notebook: NotebookNode) -> Found:
+    """No path of a machine in what a cell printed."""
     for place, shown in _texts(notebook):
-        found = _MACHINE_PATH.search(shown)
-        found = found[0] if found else next((path for path in _THIS_MACHINE if path in shown), None)
-        if found:
-            yield place, f"its output names a path of the machine it ran on: {_start(found)!r}"
+        if found := _MACHINE_PATH.search(shown):
+            yield place, f"its output names a path of the machine it ran on: {_start(found[0])!r}"
 
 
 # Readable
 
-
-def code_lines(notebook):
+def code_lines(notebook: NotebookNode) -> Found:
+    """A code cell has one idea."""
     for place, cell in _code(notebook):
         lines = sum(1 for line in cell.source.splitlines() if line.strip())
         tree = _syntax(cell.source)
@@ -167,13 +176,15 @@ def code_lines(notebook):
             yield place, f"{lines} lines of code, at most {limit}{' for a class' if is_class else ''}"
 
 
-def words(notebook):
+def words(notebook: NotebookNode) -> Found:
+    """A lesson is an evening's hour."""
     count = sum(len(_prose(cell.source)) for cell in notebook.cells if cell.cell_type == "markdown")
     if count > WORDS:
         yield "file", f"{count} words of prose, at most {WORDS}: split it or cut it"
 
 
-def alt_text(notebook):
+def alt_text(notebook: NotebookNode) -> Found:
+    """Every picture is told in words."""
     for place, out in _outputs(notebook):
         if "image/png" in out.get("data", {}):
             alt = out.metadata.get("image/png", {}).get("alt", "")
@@ -183,7 +194,8 @@ def alt_text(notebook):
                 yield place, f"its picture's alt text is not a sentence: {_start(alt)!r}"
 
 
-def semicolons(notebook):
+def semicolons(notebook: NotebookNode) -> Found:
+    """No ';' at the end of a line, which hides an output in some places and not in others."""
     for place, cell in _code(notebook):
         for line in _lines_ending_in_semicolon(cell.source):
             yield place, f"a ';' ends {line!r}: it does not hide an output everywhere; write '_ = …'"
@@ -191,8 +203,8 @@ def semicolons(notebook):
 
 # Proved
 
-
-def skipped(notebook):
+def skipped(notebook: NotebookNode) -> Found:
+    """No cell leaves the comparison of stored and fresh output, or is expected to fail."""
     for place, cell in _code(notebook):
         for tag in cell.metadata.get("tags", []):
             if tag in FORBIDDEN_TAGS:
@@ -201,7 +213,8 @@ def skipped(notebook):
             yield place, f"its comment {comment} steers the comparison: use the tag {IGNORE_TAG!r} or nothing"
 
 
-def ignored(notebook):
+def ignored(notebook: NotebookNode) -> Found:
+    """Few cells print what depends on the machine, and those assert what they claim."""
     shown = [(place, cell) for place, cell in _code(notebook) if cell.outputs]
     free = [(place, cell) for place, cell in _code(notebook) if IGNORE_TAG in cell.metadata.get("tags", [])]
     for place, cell in free:
@@ -211,7 +224,8 @@ def ignored(notebook):
         yield "file", f"{len(free)} of {len(shown)} output cells are tagged {IGNORE_TAG!r}, of four one may"
 
 
-def claims(notebook):
+def claims(notebook: NotebookNode) -> Found:
+    """A cell tagged with a claim holds that claim's verdict, as data."""
     for place, cell in _code(notebook):
         tags = cell.metadata.get("tags", [])
         promised = {tag.removeprefix(CLAIM_TAG) for tag in tags if tag.startswith(CLAIM_TAG)}
@@ -226,6 +240,8 @@ def claims(notebook):
 RULES = (counts, errors, stderr, empty_outputs, kernelspec, metadata, widget_views, ids, machine_paths,
          code_lines, words, alt_text, semicolons, skipped, ignored, claims)
 
+
+# How the rules read a notebook
 
 def _cells(notebook):
     for number, cell in enumerate(notebook.cells, 1):
