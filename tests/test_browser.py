@@ -21,6 +21,7 @@ from tools import notebook_store
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
              "--disable-component-update --disable-sync").split()
+REPOSITORY = Path(course.__file__).parent              # where course.py starts JupyterLab
 SECOND = 1000                                          # playwright counts milliseconds
 RUN_ALL = 400 * SECOND
 PROMPTS = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
@@ -222,12 +223,12 @@ def lab(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(course, "MINE", home / "my_course")
         course.copy_course()
-        patch.setattr(course, "ROOT", home)            # what JupyterLab may see of the disk
+        patch.setattr(course, "ROOT", home)            # JupyterLab's file browser begins here
         open_to_us = ["--IdentityProvider.token="]
         command = course.lab_command(sys.executable, browser=False, port=port, extra=open_to_us)
     log = home / "lab.log"
     with log.open("w") as output:
-        server = psutil.Popen(command, env=environment(home), stdout=output, stderr=output)
+        server = psutil.Popen(command, cwd=REPOSITORY, env=environment(home), stdout=output, stderr=output)
     try:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{address}/api"), 60, log.read_text)
