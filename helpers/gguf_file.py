@@ -60,6 +60,9 @@ class GGUF:
                 except (struct.error, IndexError) as error:
                     raise ValueError(f"{self.path} ends in the middle of its header ({len(view)} bytes): the download "
                                      "was cut short. Delete it and fetch it again.") from error
+                except (KeyError, UnicodeDecodeError, OverflowError, MemoryError) as error:
+                    raise ValueError(f"{self.path} is damaged: its header cannot be read ({error!r}). Delete it and "
+                                     "fetch it again.") from error
                 end = max((entry.offset + entry.nbytes for entry in self.stored.values()), default=0)
                 if end > len(view):
                     raise ValueError(f"{self.path} has {len(view)} bytes and its header promises {end}: the download "
