@@ -147,7 +147,7 @@ def still(outputs: list[dict]) -> list[dict]:
 
 
 def keep_pictures(model: dict, **_) -> None:
-    """Save what `still` gives: JupyterLab's `pre_save_hook`, called on a notebook's content before it is written.
+    """Save what `still` gives: JupyterLab's `pre_save_hook`, called with a notebook before it is written.
 
     Of a bundle of widget, picture and text JupyterLab shows the widget, and when the notebook is opened again
     without the kernel that held it, an error in its place.
