@@ -50,7 +50,8 @@ def lab_command(python, browser=True, port=None, extra=()):
     lesson = MINE / FIRST_LESSON if (MINE / FIRST_LESSON).exists() else MINE
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
                f"--LabApp.default_url=/lab/tree/{lesson.relative_to(ROOT).as_posix()}",
-               f"--LabApp.app_settings_dir={LAB_SETTINGS}"]
+               f"--LabApp.app_settings_dir={LAB_SETTINGS}",
+               "--ContentsManager.pre_save_hook=tools.notebook_store.keep_pictures"]   # where sliders were
     if not browser:
         command.append("--no-browser")
     if port is not None:
