@@ -4,8 +4,8 @@ After the word "GGUF" come the version and two counts, then the settings (name, 
 name, shape, type and place, and last the weights themselves. Quantised weights are stored in blocks of 32; `dequantise`
 turns them back into floats. Format: github.com/ggml-org/ggml, docs/gguf.md.
 
-(The `gguf` package reads the same and much more, and takes five seconds for SmolLM2's file, where this takes half of one.
-The tests prove both equal, bit by bit.)
+(The `gguf` package reads the same and much more, and takes five seconds for SmolLM2's file, where this takes half of
+one. The tests prove both equal, bit by bit.)
 """
 import math
 import mmap
@@ -106,9 +106,9 @@ class GGUF:
 def dequantise(blocks: Tensor, kind: str) -> Tensor:
     """Turn blocks, (n, bytes of one block) uint8, into their weights, (n, weights of one block) float32.
 
-    kind: "F32" and "F16" are plain numbers, one to a block. "Q8_0" is one scale and 32 signed bytes: weight = scale x byte.
-    "Q4_1" is a scale, a minimum and 32 half-bytes: weight = scale x half-byte + minimum; the low half of byte i is
-    weight i, its high half weight i + 16.
+    kind: "F32" and "F16" are plain numbers, one to a block. "Q8_0" is one scale and 32 signed bytes: weight = scale x
+    byte. "Q4_1" is a scale, a minimum and 32 half-bytes: weight = scale x half-byte + minimum; the low half of byte i
+    is weight i, its high half weight i + 16.
     """
     if kind == "F32":
         return blocks.contiguous().view(torch.float32)                          # (n, 4) bytes -> (n, 1)

@@ -56,8 +56,8 @@ def gpt2(source: str | Path = "gpt2", device: str | torch.device = "cpu") -> tup
 
     source: "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl", fetched once from the Hugging Face hub; or a folder that
     holds its config.json and model.safetensors.
-    Raises ValueError for an unknown name, FileNotFoundError when a folder lacks a file, and ConnectionError when the hub
-    does not answer.
+    Raises ValueError for an unknown name, FileNotFoundError when a folder lacks a file, and ConnectionError when the
+    hub does not answer.
     """
     if Path(source).is_dir():
         folder = Path(source)

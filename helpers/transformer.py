@@ -1,7 +1,7 @@
 """One Transformer, from which `Config` makes SmolLM2, Llama, GPT-2, MiniLM and the models you train in this course.
 
-Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. Rotary
-and ALiBi positions are in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
+Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. Rotary and ALiBi
+positions are in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
 
     B batch   T new tokens   S all tokens so far   C channels (d_model)   H heads   K key-value heads   D head size
     V vocabulary
@@ -142,17 +142,19 @@ class Attention(nn.Module):
         H, K, D = config.heads, config.kv_heads, config.head_size
         self.qkv = nn.Linear(config.d_model, (H + 2 * K) * D, bias=config.bias)     # one matrix is faster than three
         self.out = nn.Linear(H * D, config.d_model, bias=config.bias)
-        self.q_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
-        self.k_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
+        if config.qk_norm:
+            self.q_norm, self.k_norm = make_norm(config, D), make_norm(config, D)
 
     def forward(self, x: Tensor, places: Places, cache: LayerCache | None = None) -> Tensor:
         """x: (B, T, C) to (B, T, C)."""
         H, K, D = self.config.heads, self.config.kv_heads, self.config.head_size
         B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, H + 2 * K, D).split([H, K, K], dim=2)      # (B, T, H | K | K, D)
-        q, k = self.q_norm(q), self.k_norm(k)
+        qk, v = self.qkv(x).view(B, T, H + 2 * K, D).split([H + K, K], dim=2)       # (B, T, H + K | K, D)
+        if self.config.qk_norm:
+            qk = torch.cat([self.q_norm(qk[:, :, :H]), self.k_norm(qk[:, :, H:])], dim=2)
         if places.cos is not None:
-            q, k = rotate(q, places.cos, places.sin), rotate(k, places.cos, places.sin)
+            qk = rotate(qk, places.cos, places.sin)         # both at once: small steps are what a short text waits for
+        q, k = qk.split([H, K], dim=2)                                              # (B, T, H | K, D)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))                      # (B, H | K, T, D)
         if cache is not None:
             k, v = cache.add(k, v)                                                  # (B, K, S, D)

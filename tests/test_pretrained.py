@@ -40,9 +40,9 @@ def peer():
         rope_parameters={"rope_type": "default", "rope_theta": 100_000.0})
     with torch.device("meta"):
         empty = transformers.LlamaForCausalLM(config)
-    tensors = load_gguf_checkpoint(str(assets.path("smollm2.gguf")), return_tensors=True, model_to_load=empty)["tensors"]
+    read = load_gguf_checkpoint(str(assets.path("smollm2.gguf")), return_tensors=True, model_to_load=empty)
     model = transformers.LlamaForCausalLM(config)
-    assert model.load_state_dict(tensors, strict=False).missing_keys == ["lm_head.weight"]      # tied to the embedding
+    assert model.load_state_dict(read["tensors"], strict=False).missing_keys == ["lm_head.weight"]      # tied to the embedding
     return model.eval()
 
 
@@ -221,14 +221,17 @@ def test_weights_in_half_precision_become_float32(tmp_path):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """One folder a kind of model."""
-    kinds = {"llama": PEERS["llama"], "gpt2": PEERS["gpt2"], "bert": PEERS["bert"]}
-    return {kind: (folder := tmp_path_factory.mktemp(kind), save_peer(folder, *peer))[0] for kind, peer in kinds.items()}
+    made = {kind: tmp_path_factory.mktemp(kind) for kind in ("llama", "gpt2", "bert")}
+    for kind, folder in made.items():
+        save_peer(folder, *PEERS[kind])
+    return made
 
 
 def with_settings(folder, target, change):
     """A copy of a folder with other settings; None takes a setting away."""
     settings = json.loads((folder / "config.json").read_text()) | change
-    (target / "config.json").write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
+    kept = {key: value for key, value in settings.items() if value is not None}
+    (target / "config.json").write_text(json.dumps(kept))
     (target / "model.safetensors").symlink_to(folder / "model.safetensors")
     return target
 
@@ -310,5 +313,5 @@ def test_gpt2_without_a_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub, "snapshot_download",
                         partial(huggingface_hub.snapshot_download, cache_dir=tmp_path))
-    with pytest.raises(ConnectionError, match="gpt2-medium is not on this machine and the Hugging Face hub did not answer"):
+    with pytest.raises(ConnectionError, match="gpt2-medium is not on this machine and the Hugging Face hub did not"):
         pretrained.gpt2("gpt2-medium")
