@@ -150,7 +150,7 @@ def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
     values = table.detach().float().cpu().numpy()                               # (T, C)
     edge = float(np.quantile(np.abs(values), 0.99))
     image = area.imshow(values, aspect="auto", interpolation="nearest", vmin=-edge, vmax=edge)
-    area.set(xlabel=f"channel, 0 to {C - 1}", title=title or f"Every token is now {C} numbers")
+    area.set(xlabel=f"channel: which of the {C} numbers", title=title or f"Every token is now {C} numbers")
     area.set_yticks(range(T), [visible(piece, 16) for piece in pieces], family="monospace")
     figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="value", extend="both")
     return picture(figure, f"{area.get_title(loc='left')}. {T} rows of {C} coloured cells, one row for each of: "

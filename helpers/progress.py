@@ -64,7 +64,7 @@ def show() -> None:
     """Print, lesson by lesson, how many guesses you made and how many held."""
     guesses = {key: value for key, value in read()["guesses"].items() if value.get("guess") is not None}
     if not guesses:
-        print("Nothing yet. The guesses you make in the lessons will be counted here.")
+        print("No guess yet. Those you make in the lessons, and how many of them held, are counted here.")
         return
     for lesson in sorted({key.split(".")[0] for key in guesses}, key=lambda name: (len(name), name)):
         mine = [value for key, value in guesses.items() if key.split(".")[0] == lesson]

@@ -16,7 +16,7 @@ def state(tmp_path, monkeypatch):
 def test_a_newcomer_has_done_nothing(capsys):
     assert progress.read() == {"guesses": {}, "exercises": {}}
     progress.show()
-    assert capsys.readouterr().out.startswith("Nothing yet.")
+    assert capsys.readouterr().out.startswith("No guess yet.")
 
 
 def test_what_is_recorded_is_read_again():
