@@ -1,8 +1,8 @@
 """SmolLM2 in our Transformer against transformers' Llama: the same float32 weights, one text, two kinds of work.
 
-The peer is at its best on a CPU: its default attention (SDPA) and its default cache, which is faster here than the static
-one, greedy, and in prefill no logits but the last token's. Prefill with `generate` is what its users call; with `forward`
-it is the model alone.
+The peer is at its best on a CPU: its default attention (SDPA) and its default cache, which is faster here than the
+static one, greedy, and in prefill no logits but the last token's. Prefill with `generate` is what its users call; with
+`forward` it is the model alone. Both end in the same matrix products, which are most of the time.
 """
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ def peer_generate(peer: torch.nn.Module, ids: Tensor, new_tokens: int) -> Tensor
 
 
 def same_model(model: Transformer) -> torch.nn.Module:
-    """transformers' Llama with the weights of ours, in the same memory: where it has three matrices, parts of our one."""
+    """transformers' Llama with the weights of ours, in the same memory: its three matrices are parts of our one."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     c = model.config

@@ -155,7 +155,7 @@ def test_a_damaged_file_is_named(filled, damage, checked_before):
         assets.path("tale.txt")
     file = filled / "tale.txt"
     file.write_bytes(damage(TALE))
-    with pytest.raises(assets.AssetError, match=r"tale.txt is damaged: its SHA-256 begins \w+, expected \w+. Delete it"):
+    with pytest.raises(assets.AssetError, match=r"tale.txt is damaged: its SHA-256 begins \w+, expected \w+. Delete"):
         assets.path("tale.txt")
 
 

@@ -42,7 +42,8 @@ def peer():
         empty = transformers.LlamaForCausalLM(config)
     read = load_gguf_checkpoint(str(assets.path("smollm2.gguf")), return_tensors=True, model_to_load=empty)
     model = transformers.LlamaForCausalLM(config)
-    assert model.load_state_dict(read["tensors"], strict=False).missing_keys == ["lm_head.weight"]      # tied to the embedding
+    missing = model.load_state_dict(read["tensors"], strict=False).missing_keys
+    assert missing == ["lm_head.weight"]                                            # which is the embedding
     return model.eval()
 
 
