@@ -193,6 +193,9 @@ def main(arguments=None):
     """Run one command. Returns its exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")   # old Windows consoles refuse some letters
+    for name in ("COURSE_CACHE", "COURSE_STATE"):                # the programs that we start run in other folders
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that call() takes its program along
     try:
         require_python(sys.version_info)
@@ -200,6 +203,10 @@ def main(arguments=None):
         return options.run(options, extra)
     except Stop as stop:
         print(f"\n{stop}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"\n{error.strerror or error}: {error.filename or ROOT}. Make sure that the folder is yours and the disk "
+              f"is not full. {AGAIN}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nStopped. {AGAIN}", file=sys.stderr)

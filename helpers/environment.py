@@ -9,23 +9,29 @@ import random
 import shutil
 import sys
 from collections.abc import Callable
-
-import torch
+from typing import TYPE_CHECKING
 
 from helpers import __version__, assets, progress
+
+if TYPE_CHECKING:
+    import torch                                            # imported where it is used: a report must run without it
 
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def start(seed: int = 0) -> torch.device:
+def start(seed: int = 0) -> "torch.device":
     """Make a lesson repeatable: choose the device, seed every generator, and say in one line what it runs on.
 
     The device is a CUDA GPU where there is one and the CPU elsewhere; COURSE_DEVICE=cpu, cuda or mps decides otherwise.
     Every random draw of the course is made on the CPU and then moved, so a GPU sees the same numbers.
     Raises ValueError for an unknown COURSE_DEVICE, RuntimeError for one that is not there.
     """
+    import numpy
+    import torch
+
     device = choose_device(os.environ.get("COURSE_DEVICE", ""))
     random.seed(seed)
+    numpy.random.seed(seed)
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("highest")           # a GPU's TF32 keeps 10 bits, and would change tokens
     name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
@@ -34,8 +40,10 @@ def start(seed: int = 0) -> torch.device:
     return device
 
 
-def choose_device(wish: str) -> torch.device:
+def choose_device(wish: str) -> "torch.device":
     """The device of a name; "" is CUDA where there is one, otherwise the CPU."""
+    import torch
+
     if wish not in ("", *DEVICES):
         raise ValueError(f"COURSE_DEVICE is {wish!r}; choose cpu, cuda or mps, or leave it unset.")
     if wish == "cuda" and not torch.cuda.is_available():
@@ -51,6 +59,8 @@ def choose_device(wish: str) -> torch.device:
 
 def causal_on(device: str) -> bool:
     """Whether causal attention on a device hides the future, in float32 and in half precision."""
+    import torch
+
     from helpers.transformer import attention
 
     for dtype in (torch.float32, torch.float16):
@@ -91,10 +101,17 @@ def check_packages() -> str:
     from packaging.requirements import Requirement
 
     found = []
-    for line in importlib.metadata.requires("press-enter") or []:
+    try:
+        lines = importlib.metadata.requires("press-enter") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise RuntimeError("the course is not installed in this Python; run python3 course.py lab.") from error
+    for line in lines:
         need = Requirement(line)
         if need.marker is None or need.marker.evaluate({"extra": ""}):
-            version = importlib.metadata.version(need.name)
+            try:
+                version = importlib.metadata.version(need.name)
+            except importlib.metadata.PackageNotFoundError as error:
+                raise RuntimeError(f"{need.name} is not installed; run python3 course.py lab.") from error
             if not need.specifier.contains(version, prereleases=True):
                 raise RuntimeError(f"{need.name} {version} is outside {need.specifier}; run python3 course.py lab again.")
             found.append(f"{need.name} {version}")
@@ -102,6 +119,8 @@ def check_packages() -> str:
 
 
 def check_torch() -> str:
+    import torch
+
     product = torch.ones(64, 64) @ torch.ones(64, 64)
     if not torch.all(product == 64):
         raise RuntimeError("a matrix product came out wrong; reinstall PyTorch.")
@@ -119,8 +138,10 @@ def check_files() -> str:
     missing = [name for name in assets.ASSETS if not (assets.cache_folder() / name).exists()]
     if missing:
         raise RuntimeError(f"not fetched yet: {', '.join(missing)}; run python3 course.py lab.")
-    for name in assets.ASSETS:
-        assets.path(name)
+    damaged = [name for name, asset in assets.ASSETS.items()
+               if assets.hash_of(assets.cache_folder() / name) != asset.sha256]
+    if damaged:
+        raise RuntimeError(f"damaged: {', '.join(damaged)}; delete {assets.cache_folder()} and run python3 course.py lab.")
     return f"{len(assets.ASSETS)} files, all with the right hash"
 
 
@@ -142,6 +163,8 @@ def check_disk() -> str:
 
 
 def check_model() -> str:
+    import torch
+
     from helpers import pretrained
 
     model, tokenizer = pretrained.smollm2()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from helpers.transformer import Config
+    from helpers.config import Config
 
 
 class KVCache:
@@ -25,6 +25,7 @@ class KVCache:
             raise ValueError(f"capacity is {capacity}; give 1 to {config.context}, the tokens this model can see.")
         if batch < 1:
             raise ValueError(f"batch is {batch}; give at least 1, the number of rows.")
+        self.config = config
         shape = (config.layers, batch, config.kv_heads, capacity, config.head_size)
         self.keys = torch.empty(shape, device=device, dtype=dtype)                  # (layers, B, K, capacity, D)
         self.values = torch.empty(shape, device=device, dtype=dtype)
@@ -43,8 +44,10 @@ class KVCache:
         layers, _, kv_heads, _, head_size = self.keys.shape
         return 2 * layers * kv_heads * head_size * self.keys.element_size()
 
-    def extend(self, batch: int, new: int, padding_mask: Tensor | None) -> Tensor | None:
+    def extend(self, config: "Config", batch: int, new: int, padding_mask: Tensor | None) -> Tensor | None:
         """Make room for `new` tokens a row; returns which slots are real, (B, S), or None when all are."""
+        if config != self.config:
+            raise ValueError("cache was made for another model; make one for this: model.cache(batch, capacity).")
         if batch != self.keys.shape[1]:
             raise ValueError(f"ids has {batch} rows; this cache was made for {self.keys.shape[1]}.")
         if self.length + new > self.capacity:

@@ -3,9 +3,11 @@
 The same functions stand behind the sliders of `widgets`. Every picture has an opaque background, a title that says its
 finding, labelled axes, colours that can be told apart in grey (cividis, or the four tints below), and alt text.
 """
+import functools
 import io
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,18 @@ STYLE = {
 DPI = 144                                                   # sharp on dense screens; shown at two thirds of its pixels
 
 
+DRAWING = threading.RLock()                                 # matplotlib's style is global, and a slider may draw in a thread
+
+
+def in_style(draw: Callable[..., "Picture"]) -> Callable[..., "Picture"]:
+    """Draw in the course's style, one picture at a time; the learner's own style is left as it was."""
+    @functools.wraps(draw)
+    def drawn(*arguments, **options) -> "Picture":
+        with DRAWING, rc_context(STYLE):
+            return draw(*arguments, **options)
+    return drawn
+
+
 @dataclass(frozen=True)
 class Picture:
     """A PNG with its words: what a notebook shows, a slider replaces, and a screen reader reads."""
@@ -63,7 +77,7 @@ def picture(figure: Figure, alt: str) -> Picture:
 
 
 def new_figure(width: float, *heights: float):
-    """An empty figure and its axes, one below another, in inches. Not pyplot: a slider may draw in another thread."""
+    """An empty figure and its axes, one below another, in inches. Not pyplot, which keeps every figure it made."""
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     return figure, *figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
 
@@ -74,7 +88,7 @@ def visible(text: str, longest: int = 60) -> str:
     return shown if len(shown) <= longest else shown[:longest - 1] + "…"
 
 
-@rc_context(STYLE)
+@in_style
 def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequence[float] | None = None,
            title: str = "") -> Picture:
     """A text as its tokens, each in its own frame, wrapped like prose.
@@ -142,7 +156,7 @@ def share_colour(share: float) -> tuple[float, float, float, float]:
 SHARES = ListedColormap([share_colour(share) for share in np.linspace(0, 1, 256)])
 
 
-@rc_context(STYLE)
+@in_style
 def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
     """Vectors as strips of colour, one row a token. table: (T, C)."""
     T, C = table.shape
@@ -157,7 +171,7 @@ def vectors(pieces: Sequence[str], table: Tensor, title: str = "") -> Picture:
                            f"{', '.join(visible(piece) for piece in pieces)}.")
 
 
-@rc_context(STYLE)
+@in_style
 def next_tokens(pieces: Sequence[str], shares: Sequence[float], title: str = "", drawn: Sequence[float] | None = None
                 ) -> Picture:
     """The likeliest next tokens as bars.
@@ -188,7 +202,7 @@ def draw_next_tokens(area: Axes, pieces: Sequence[str], shares: Sequence[float],
     return f"{title}. Bars, likeliest first: {quoted(pieces)}."
 
 
-@rc_context(STYLE)
+@in_style
 def lens(pieces: Sequence[Sequence[str]], shares: Tensor, columns: Sequence[str], rows: Sequence[int],
          title: str = "") -> Picture:
     """What each layer would say: a table of layers by tokens, each cell holding the favourite next token.
@@ -217,11 +231,12 @@ def draw_lens(area: Axes, pieces: Sequence[Sequence[str]], shares: Tensor, colum
             f"{quoted(pieces[-1])}.")
 
 
-@rc_context(STYLE)
-def whole_path(model: Transformer, tokenizer: "BPETokenizer", text: str, columns: int = 8, bars: int = 8) -> Picture:
+@in_style
+def whole_path(model: Transformer, tokenizer: "BPETokenizer", text: str | Sequence[int], columns: int = 8,
+               bars: int = 8) -> Picture:
     """The whole path of a text in one picture: its tokens, what each layer would say, the likeliest next tokens.
 
-    The middle shows the last `columns` tokens, every third layer and the last. Raises ValueError for an empty text or one
+    text: a text, or its tokens. The middle shows the last `columns` tokens, every third layer and the last. Raises ValueError for an empty text or one
     longer than the model's context.
     """
     trace = tracing.trace(model, tokenizer, text)

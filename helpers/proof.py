@@ -23,13 +23,15 @@ RULES = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.
 def agree(one: Any, other: Any, one_name: str, other_name: str, tol: float | None = None) -> None:
     """Assert that two results are equal, and print what was compared.
 
-    one, other: tensors, arrays, numbers, or lists of them, of the same shape; whole numbers must be equal exactly.
+    one, other: tensors, arrays, numbers, or lists of numbers, of the same shape; whole numbers must be equal exactly.
     tol: largest difference allowed between two numbers; None takes one that suits the dtype (1e-5 for float32).
     Raises AssertionError saying where they differ most, and ValueError when there is nothing to compare.
     """
     import torch
 
     a, b = (x.detach().cpu() if isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in (one, other))
+    if a.is_complex() or b.is_complex():
+        raise ValueError(f"{one_name} or {other_name} is complex; compare their .real and .imag.")
     if a.numel() == 0:
         raise ValueError(f"{one_name} is empty: there is nothing to compare.")
     if a.shape != b.shape:
@@ -39,7 +41,9 @@ def agree(one: Any, other: Any, one_name: str, other_name: str, tol: float | Non
         floats = [str(x.dtype).removeprefix("torch.") for x in (a, b) if x.is_floating_point()]
         tol = max((TOLERANCE[name] for name in floats), default=0.0)
     difference = (a.double() - b.double()).abs()
-    difference[a.double() == b.double()] = 0.0              # inf - inf is nan, yet equal
+    difference[(a == b)] = 0.0                              # inf - inf is nan, yet equal
+    if whole:
+        difference[(a != b)] = difference[(a != b)].clamp(min=1.0)      # float64 cannot tell 2^53 from 2^53 + 1
     difference[difference.isnan()] = math.inf               # nan equals nothing
     worst = difference.max()
     if worst > tol:
@@ -74,7 +78,7 @@ def proportion(successes: int, n: int) -> tuple[float, tuple[float, float]]:
     z, share = 1.96, successes / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return share, (max(0.0, middle - half), min(1.0, middle + half))
+    return share, (max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))    # rounding aside
 
 
 @cache
@@ -90,7 +94,9 @@ def judge(value: float, interval: tuple[float, float] | None, rule: str, caveat:
     interval: with it, the whole interval must lie on one side, or the verdict is "not shown"; None for an exact count.
     Raises ValueError for a rule that cannot be read or an interval that does not hold the value.
     """
-    match = re.fullmatch(r"(>=|<=|==|>|<)\s*(-?[\d.]+)", rule)
+    match = re.fullmatch(r"(>=|<=|==|>|<)\s*([-+]?[\d.]+(?:e[-+]?\d+)?)", rule)
+    if math.isnan(value):
+        raise ValueError("value is nan; a verdict needs a number. Was something divided by zero?")
     if not match:
         raise ValueError(f"rule is {rule!r}; write a comparison and a number, such as '> 0.5'.")
     if interval is not None and not interval[0] <= value <= interval[1]:

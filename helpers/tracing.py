@@ -1,4 +1,5 @@
 """What happened inside: the residual stream of a forward pass, and what each layer would already say."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,24 +21,18 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: Transformer, tokenizer: "BPETokenizer", text: str) -> Trace:
-    """Run a text through the model and keep the residual stream after every layer.
+def trace(model: Transformer, tokenizer: "BPETokenizer", text: str | Sequence[int]) -> Trace:
+    """Run a text, or the tokens of one, through the model and keep the residual stream after every layer.
 
     Raises ValueError for an empty text, or one longer than the model's context.
     """
-    if not text:
+    if len(text) == 0:
         raise ValueError("text is empty; give at least one character.")
-    ids = torch.tensor([tokenizer.encode(text)], device=model.embed.weight.device)     # (1, T)
-    kept = []
-    hooks = [model.blocks[0].register_forward_pre_hook(lambda module, inputs: kept.append(inputs[0][0]))]
-    hooks += [block.register_forward_hook(lambda module, inputs, output: kept.append(output[0]))
-              for block in model.blocks]
-    try:
-        model.hidden(ids)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return Trace(ids[0], [tokenizer.decode([token]) for token in ids[0].tolist()], torch.stack(kept))
+    ids = tokenizer.encode(text) if isinstance(text, str) else list(text)
+    residual: list[Tensor] = []
+    batch = torch.tensor([ids], device=model.embed.weight.device)                   # (1, T)
+    model.hidden(batch, keep=residual)                                              # layers + 1 times (1, T, C)
+    return Trace(batch[0], [tokenizer.decode([token]) for token in ids], torch.cat(residual))   # (layers + 1, T, C)
 
 
 @torch.no_grad()

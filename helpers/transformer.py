@@ -1,101 +1,23 @@
 """One Transformer, from which `Config` makes SmolLM2, Llama, GPT-2, MiniLM and the models you train in this course.
 
-Read it top to bottom: the configuration, attention, the feed-forward network, a block, the whole model. Rotary and ALiBi
-positions are in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
+Read it top to bottom: attention, the feed-forward network, a block, the whole model. `Config` is in `config.py`, rotary and
+ALiBi positions in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
 
     B batch   T new tokens   S all tokens so far   C channels (d_model)   H heads   K key-value heads   D head size
     V vocabulary
 """
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.config import Config
 from helpers.kv_cache import KVCache, LayerCache
 from helpers.positions import alibi_slopes, rope_angles, rotate
 
-
-@dataclass(frozen=True)
-class Config:
-    """Every choice that makes one transformer different from another. The defaults are those of 2024-26.
-
-    Raises ValueError, naming the field, when the choices contradict each other.
-    """
-    vocabulary: int
-    context: int                          # the longest text it may see, in tokens
-    d_model: int                          # C, the width of a token's vector
-    layers: int
-    heads: int                            # H
-    kv_heads: int | None = None           # K: groups of heads share keys and values; None gives each head its own
-    d_ff: int | None = None               # inner width of the feed-forward network; None is 4 d_model
-    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
-    norm_at: Literal["before", "after"] = "before"      # of each sublayer (GPT-2 and later), or after its addition
-    norm_eps: float = 1e-5
-    mlp: Literal["swiglu", "gelu", "gelu_tanh", "relu2"] = "swiglu"
-    positions: Literal["rope", "learned", "sinusoidal", "alibi", "none"] = "rope"
-    rope_base: float = 10_000.0
-    bias: bool = False
-    qk_norm: bool = False                 # normalise queries and keys, head by head
-    causal: bool = True                   # a token sees only itself and what came before
-    tied: bool = True                     # the table that embeds tokens also reads them out
-    token_types: int = 0                  # BERT: which of two sentences a token belongs to
-    embedding_norm: bool = False          # BERT: one more norm, before the first block
-    output: Literal["logits", "hidden"] = "logits"
-
-    def __post_init__(self):
-        for name, usual in (("kv_heads", self.heads), ("d_ff", 4 * self.d_model)):
-            object.__setattr__(self, name, usual if getattr(self, name) is None else getattr(self, name))
-        for name, kind in type(self).__annotations__.items():
-            value, choices = getattr(self, name), get_args(kind)
-            if kind in (int, int | None) and value < (name != "token_types"):
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
-            if get_origin(kind) is Literal and value not in choices:
-                raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
-        if self.d_model % self.heads:
-            raise ValueError(f"d_model is {self.d_model}; it must be a multiple of heads, {self.heads}.")
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads is {self.kv_heads}; it must divide heads, {self.heads}.")
-        if self.positions == "rope" and self.head_size % 2:
-            raise ValueError(f"head size d_model / heads is {self.head_size}; rope needs an even one.")
-        if self.positions == "sinusoidal" and self.d_model % 2:
-            raise ValueError(f"d_model is {self.d_model}; sinusoidal positions need an even one.")
-
-    @property
-    def head_size(self) -> int:
-        """D, the size of one query, key or value."""
-        return self.d_model // self.heads
-
-    @classmethod
-    def smollm2(cls) -> "Config":
-        """SmolLM2-135M (Hugging Face, 2024): a small Llama."""
-        return cls(vocabulary=49_152, context=8_192, d_model=576, layers=30, heads=9, kv_heads=3, d_ff=1_536,
-                   rope_base=100_000.0)
-
-    @classmethod
-    def gpt2(cls, size: str = "gpt2") -> "Config":
-        """GPT-2 (Radford et al., 2019): "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl"."""
-        sizes = {"gpt2": (768, 12, 12), "gpt2-medium": (1_024, 24, 16), "gpt2-large": (1_280, 36, 20),
-                 "gpt2-xl": (1_600, 48, 25)}
-        if size not in sizes:
-            raise ValueError(f"size is {size!r}; choose one of {', '.join(sizes)}.")
-        d_model, layers, heads = sizes[size]
-        return cls(vocabulary=50_257, context=1_024, d_model=d_model, layers=layers, heads=heads, norm="layernorm",
-                   mlp="gelu_tanh", positions="learned", bias=True)
-
-    @classmethod
-    def minilm(cls) -> "Config":
-        """all-MiniLM-L6-v2 (Wang et al., 2020), an encoder: a BERT of six layers."""
-        return cls(vocabulary=30_522, context=512, d_model=384, layers=6, heads=12, d_ff=1_536, norm="layernorm",
-                   norm_at="after", norm_eps=1e-12, mlp="gelu", positions="learned", bias=True, causal=False,
-                   token_types=2, embedding_norm=True, output="hidden")
-
-    @classmethod
-    def storyteller(cls, vocabulary: int) -> "Config":
-        """The course's own small model, which learns to tell stories in about a minute on two CPU cores."""
-        return cls(vocabulary=vocabulary, context=256, d_model=128, layers=4, heads=4, mlp="relu2", qk_norm=True)
+__all__ = ["Attention", "Block", "Config", "KVCache", "MLP", "Transformer", "attention"]
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor | None = None) -> Tensor:
@@ -260,12 +182,26 @@ class Transformer(nn.Module):
         hidden = self.hidden(ids, cache, padding_mask)
         return self.head(hidden) if self.config.output == "logits" else hidden
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None, padding_mask: Tensor | None = None) -> Tensor:
-        """The final residual stream (B, T, C), after the last norm: what `head` reads. Arguments as in forward."""
+    def hidden(self, ids: Tensor, cache: KVCache | None = None, padding_mask: Tensor | None = None,
+               keep: list[Tensor] | None = None) -> Tensor:
+        """The final residual stream (B, T, C), after the last norm: what `head` reads. Arguments as in forward.
+
+        keep: a list that gets the residual stream (B, T, C) after the embedding and after each block, for `tracing`.
+        """
         self.check(ids, padding_mask)
+        if cache is None:
+            return self.run(ids, None, 0, padding_mask, keep)
+        past = cache.length
+        seen = cache.extend(self.config, *ids.shape, padding_mask)                  # (B, S) or None
+        try:
+            return self.run(ids, cache, past, seen, keep)
+        except BaseException:               # an interrupted pass leaves slots that only some layers have filled
+            cache.truncate(past)
+            raise
+
+    def run(self, ids: Tensor, cache: KVCache | None, past: int, seen: Tensor | None, keep: list[Tensor] | None) -> Tensor:
+        """Embed ids (B, T), pass them through the blocks, and norm: (B, T, C). seen: (B, S), as `places` takes it."""
         B, T = ids.shape
-        seen = cache.extend(B, T, padding_mask) if cache is not None else padding_mask      # (B, S) or None
-        past = cache.length - T if cache is not None else 0
         positions = self.positions(past, T, seen, ids.device)                       # (1 or B, T)
         x = self.embed(ids)                                                         # (B, T, C)
         if self.config.positions == "learned":
@@ -276,8 +212,12 @@ class Transformer(nn.Module):
             x = x + self.token_type.weight[0]                                       # we only ever use one sentence
         x = self.embed_norm(x)
         places = self.places(positions, past, seen)
+        if keep is not None:
+            keep.append(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, places, cache.layer(layer) if cache is not None else None)
+            x = block(x, places, cache.layer(layer) if cache is not None else None)             # (B, T, C)
+            if keep is not None:
+                keep.append(x)
         return self.norm(x)
 
     def head(self, hidden: Tensor) -> Tensor:
@@ -300,6 +240,9 @@ class Transformer(nn.Module):
         if ids.shape[1] > self.config.context:
             raise ValueError(f"ids has {ids.shape[1]} tokens; this model sees at most {self.config.context}: "
                              "shorten the text.")
+        if ids.device != self.embed.weight.device:
+            raise ValueError(f"ids is on {ids.device} and this model on {self.embed.weight.device}; "
+                             "move them: ids.to(device).")
         low, high = (int(edge) for edge in ids.aminmax())
         if low < 0 or high >= self.config.vocabulary:
             raise ValueError(f"ids holds {low if low < 0 else high}; this model's tokens are 0 to "

@@ -8,6 +8,7 @@ import base64
 import html
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -15,11 +16,11 @@ from IPython.display import display
 
 from helpers import plots
 from helpers.plots import Picture
+from helpers.waiting import WIDGET
 
 if TYPE_CHECKING:
     from helpers.chat import Chat
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDE = {"description_width": "130px"}
 
 
@@ -81,7 +82,8 @@ def described(alt: str) -> str:
 
 def question(question: str, choices: list[str], guess: str | None, on_guess: Callable[[str], None]) -> None:
     """A question with choices to click; `on_guess` gets each choice made. Without a kernel: the question as text."""
-    buttons = ipywidgets.RadioButtons(options=choices, value=guess, layout={"width": "max-content"})
+    buttons = ipywidgets.RadioButtons(options=choices, value=guess, description="Your guess",
+                                      layout={"width": "max-content"})
     kept = ipywidgets.HTML()
 
     def keep(change: dict) -> None:
@@ -105,7 +107,9 @@ class ChatPanel:
     def __init__(self, chat: "Chat", message: str = "", max_new_tokens: int = 200):
         self.chat, self.max_new_tokens = chat, max_new_tokens
         self.message = text("Message", message)
-        self.message.placeholder = "Type, then press Send"
+        self.message.continuous_update = True               # so that Enter sends what is in the box
+        self.message.placeholder = "Type, then press Enter"
+        self.message.on_msg(lambda box, content, buffers: content.get("event") == "submit" and self.start())
         self.send = ipywidgets.Button(description="Send", button_style="primary", tooltip="Send the message")
         self.stop = ipywidgets.Button(description="Stop", disabled=True, tooltip="Stop writing; what is written stays")
         self.clear = ipywidgets.Button(description="New chat", tooltip="Forget this conversation")
@@ -124,7 +128,7 @@ class ChatPanel:
             self.transcript, ipywidgets.HBox([self.message, self.send, self.stop, self.clear]),
             self.temperature, self.top_k, self.top_p, self.status])
 
-    def start(self, button: ipywidgets.Button) -> None:
+    def start(self, button: ipywidgets.Button | None = None) -> None:
         """Answer the message in the box."""
         if self.writer is not None and self.writer.is_alive():
             return
@@ -143,20 +147,20 @@ class ChatPanel:
         mine = f"<p><b>You:</b> {html.escape(message, quote=False)}</p>"
         chips: list[str] = []
         self.transcript.value = "".join(self.pages) + mine
-        stream = self.chat.stream(message, max_new_tokens=self.max_new_tokens, temperature=self.temperature.value,
-                                  top_k=self.top_k.value or None, top_p=self.top_p.value)
+        self.status.value = "The model reads your message …"
         try:
-            for token in stream:
-                chips.append(chip(token.text, token.probability))
-                self.transcript.value = "".join(self.pages) + mine + answer(chips)
-                if self.stopping.is_set():
-                    break
+            settings = {"temperature": self.temperature.value, "top_k": self.top_k.value or None, "top_p": self.top_p.value}
+            with closing(self.chat.stream(message, max_new_tokens=self.max_new_tokens, **settings)) as stream:
+                for token in stream:
+                    chips.append(chip(token.text, token.probability))
+                    self.transcript.value = "".join(self.pages) + mine + answer(chips)
+                    if self.stopping.is_set():
+                        break
             self.status.value = f"{len(chips)} tokens{', stopped by you' if self.stopping.is_set() else ''}. " + LEGEND
-        except ValueError as error:
-            self.status.value = f"<b>Not sent:</b> {html.escape(str(error))}"
+        except Exception as error:                          # nobody else sees what a thread raises
+            self.status.value = f"<b>{'Broken off' if chips else 'Not sent'}:</b> {html.escape(str(error))}"
             self.message.value = message                    # to be mended, not typed again
         finally:
-            stream.close()
             if chips:
                 self.pages.append(mine + answer(chips))
             self.transcript.value = "".join(self.pages)

@@ -1,6 +1,8 @@
 """Pictures: a real PNG with words of its own, opaque, whatever the tokens are."""
 import io
+import threading
 
+import matplotlib
 import pytest
 import torch
 from PIL import Image
@@ -63,8 +65,11 @@ def test_colours_of_probabilities_rise_in_brightness():
     assert brightness == sorted(brightness)                             # told apart in grey too
 
 
-def test_the_learners_own_figures_keep_their_style():
-    import matplotlib
+def test_the_learners_own_figures_keep_their_style_even_when_two_threads_draw():
     before = dict(matplotlib.rcParams)
-    PICTURES["lens"]()
+    threads = [threading.Thread(target=PICTURES[name]) for name in ("tokens", "next_tokens", "lens")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert dict(matplotlib.rcParams) == before

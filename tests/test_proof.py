@@ -25,6 +25,7 @@ def test_agree_compares_whole_numbers_exactly(capsys):
     ([1.0, float("nan")], [1.0, float("nan")], "differ by inf"),
     ([1.0, 2.0], [[1.0, 2.0]], "has shape (2,), b (1, 2)"),                  # never broadcast
     ([float("inf")], [1.0], "differ by inf"),
+    ([2 ** 53], [2 ** 53 + 1], "differ by 1, more than 0"),
 ])
 def test_agree_says_where_two_results_differ(one, other, sentence):
     with pytest.raises(AssertionError) as error:
@@ -59,6 +60,13 @@ def test_proportion_is_wilsons_interval():
     assert proof.proportion(0, 10)[1][0] == 0.0 and proof.proportion(10, 10)[1][1] == 1.0
 
 
+def test_no_rounding_puts_a_share_outside_its_own_interval():
+    for n in range(1, 400):
+        for successes in {0, 1, n // 2, n}:
+            share, (low, high) = proof.proportion(successes, n)
+            assert 0 <= low <= share <= high <= 1, (successes, n)
+
+
 @pytest.mark.parametrize("value, interval, rule, caveat, expected", [
     (0.9, (0.8, 0.95), "> 0.5", "", "holds"),
     (0.9, (0.8, 0.95), "> 0.5", "only in English", "holds with a caveat"),
@@ -71,6 +79,11 @@ def test_proportion_is_wilsons_interval():
 ])
 def test_a_verdict_follows_from_the_numbers(value, interval, rule, caveat, expected):
     assert proof.judge(value, interval, rule, caveat) == expected
+
+
+def test_there_is_no_verdict_on_a_number_that_is_none():
+    with pytest.raises(ValueError, match="value is nan"):
+        proof.judge(float("nan"), None, "> 0.5")
 
 
 @pytest.mark.parametrize("interval, rule, sentence", [((0.1, 0.2), "> 0.5", "must hold the value"),

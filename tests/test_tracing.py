@@ -1,4 +1,6 @@
 """Tracing: what is kept is what the model computed, and looking changes nothing."""
+import threading
+
 import pytest
 import torch
 
@@ -36,11 +38,38 @@ def test_the_last_row_of_the_lens_is_what_the_model_says(model, tokenizer):
     agree(lens.sum(dim=-1), torch.ones(lens.shape[:-1]), "sums", "ones")
 
 
-def test_no_hook_stays_behind(model, tokenizer):
-    tracing.trace(model, tokenizer, "the cat")
+def test_a_text_and_its_tokens_give_the_same(model, tokenizer):
+    text = "the cat was tired"
+    agree(tracing.trace(model, tokenizer, text).residual, tracing.trace(model, tokenizer, tokenizer.encode(text)).residual,
+          "text", "tokens")
+
+
+def test_tokens_that_no_text_gives_can_be_traced(model, tokenizer):
+    ids = [ord("t"), ord("h"), ord("e")]                    # the tokenizer would make one token of them
+    assert tokenizer.encode("the") != ids
+    assert tracing.trace(model, tokenizer, ids).ids.tolist() == ids
+
+
+def test_another_thread_that_uses_the_model_changes_nothing(model, tokenizer):
+    done = threading.Event()
+
+    def use():
+        while not done.is_set():
+            model(torch.tensor([[1, 2, 3, 4, 5, 6, 7]]))
+
+    other = threading.Thread(target=use)
+    other.start()
+    try:
+        for _ in range(50):
+            assert tracing.trace(model, tokenizer, "the cat").residual.shape[0] == 6
+    finally:
+        done.set()
+        other.join()
+
+
+def test_a_text_longer_than_the_context_is_refused(model, tokenizer):
     with pytest.raises(ValueError, match="tokens; this model sees at most 64"):
         tracing.trace(model, tokenizer, "a strange long text " * 20)
-    assert not any(block._forward_hooks or block._forward_pre_hooks for block in model.blocks)
 
 
 @pytest.mark.parametrize("look", [tracing.trace, plots.whole_path])

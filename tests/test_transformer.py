@@ -412,3 +412,34 @@ def test_a_cache_cannot_be_truncated_to_what_it_never_held(length):
     with pytest.raises(ValueError, match=f"length is {length}; the cache holds 2 tokens, so give 0 to 2"):
         cache.truncate(length)
     assert cache.length == 2
+
+
+def test_an_interrupted_pass_leaves_the_cache_as_it_was(monkeypatch):
+    model = Transformer(Config(vocabulary=50, context=40, d_model=8, layers=3, heads=2)).eval()
+    cache = model.cache(1, 20)
+    ids = torch.tensor([[1, 2, 3, 4, 5]])
+    model(ids[:, :3], cache)
+    monkeypatch.setattr(model.blocks[1], "forward", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        model(ids[:, 3:], cache)
+    monkeypatch.undo()
+    assert cache.length == 3
+    torch.testing.assert_close(model(ids[:, 3:], cache), model(ids)[:, 3:])
+
+
+def test_a_cache_of_another_model_is_refused():
+    one, other = (Transformer(Config(vocabulary=50, context=40, d_model=8, layers=1, heads=heads)) for heads in (1, 2))
+    with pytest.raises(ValueError, match="cache was made for another model"):
+        one(torch.tensor([[1]]), other.cache(1))
+
+
+@pytest.mark.parametrize("wrong", [{"vocabulary": "x"}, {"d_model": 8.0}, {"layers": True}, {"kv_heads": 1.0}])
+def test_a_size_that_is_no_whole_number_is_refused(wrong):
+    with pytest.raises(ValueError, match="give a whole number"):
+        Config(**{"vocabulary": 50, "context": 40, "d_model": 8, "layers": 1, "heads": 2} | wrong)
+
+
+def test_ids_on_another_device_are_refused():
+    model = Transformer(Config(vocabulary=50, context=40, d_model=8, layers=1, heads=2))
+    with pytest.raises(ValueError, match="ids is on meta and this model on cpu; move them"):
+        model(torch.tensor([[1]], device="meta"))

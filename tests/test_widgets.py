@@ -4,6 +4,9 @@ import threading
 import pytest
 
 from helpers import plots, waiting, widgets
+from helpers.chat import Chat
+from helpers.tokenizer import BPETokenizer
+from helpers.transformer import Config, Transformer
 
 
 @pytest.fixture
@@ -135,6 +138,30 @@ def test_a_message_that_is_refused_is_said_and_given_back():
     finish(panel)
     assert "message is too long; shorten it." in panel.status.value
     assert panel.message.value == "Hello" and not panel.send.disabled
+
+
+def test_a_message_that_a_real_chat_refuses_is_said_and_the_panel_lives_on():
+    model = Transformer(Config(vocabulary=300, context=64, d_model=8, layers=1, heads=1)).eval()
+    tokenizer = BPETokenizer.train("to be or not to be", vocab_size=260)
+    chat = Chat(model, tokenizer, template="{% for m in messages %}{{ m.content }}\n{% endfor %}")
+    panel = widgets.ChatPanel(chat, "to be " * 100, max_new_tokens=5)
+    panel.send.click()
+    finish(panel)
+    assert "Not sent" in panel.status.value and "shorten the message" in panel.status.value
+    assert not panel.send.disabled and panel.message.value == "to be " * 100
+    panel.message.value = "hi"
+    panel.send.click()
+    finish(panel)
+    assert "Model:" in panel.transcript.value
+
+
+def test_enter_sends_the_message():
+    chat = SlowChat()
+    panel = widgets.ChatPanel(chat, "Hello")
+    panel.message._handle_custom_msg({"event": "submit"}, [])           # what the browser sends on Enter
+    chat.go.release(chat.tokens)
+    finish(panel)
+    assert chat.asked[0][0] == "Hello"
 
 
 def test_an_empty_message_is_not_sent():
