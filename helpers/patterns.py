@@ -9,6 +9,7 @@ space. An alternative is tried only where those before it fail. ` ?` lets a word
 `\s+(?!\S)` leaves the last space of a run to the word that follows.
 """
 import functools
+import re
 
 import regex                                # like `re`, and knows \p{L}
 
@@ -43,3 +44,13 @@ def compile_pattern(pattern: str) -> regex.Pattern:
     if compiled.groups:
         raise ValueError(f"pattern {pattern!r} has a capturing group; write (?:...) instead of (...).")
     return compiled
+
+
+@functools.lru_cache(maxsize=64)
+def any_of(texts: frozenset[str]) -> re.Pattern[str]:
+    """Finds any of some texts, the longest where several begin at one place; splitting keeps them.
+
+    Of no texts it finds nothing.
+    """
+    longest_first = sorted(texts, key=lambda text: (-len(text), text))
+    return re.compile(f"({'|'.join(map(re.escape, longest_first))})" if texts else "((?!))")

@@ -15,17 +15,17 @@ import codecs
 import functools
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from helpers import vocabularies
 from helpers.bpe_merging import merge
 from helpers.bpe_training import learn_merges
-from helpers.patterns import GGUF_PATTERNS, PATTERNS, compile_pattern
+from helpers.patterns import PATTERNS, any_of, compile_pattern
 from helpers.vocabularies import tiktoken_encoding
 
 if TYPE_CHECKING:
@@ -121,13 +121,11 @@ class BPETokenizer:
         path: the file, or an open `helpers.gguf_file.GGUF`.
         SmolLM2 has no token for 21 of the 256 bytes: six control characters, and first bytes of characters
         that hardly occur or cannot. Like `tokenizers`, we drop them from the text.
-        Raises FileNotFoundError, or ValueError for a damaged file, another kind of tokenizer or of splitting.
+        Raises FileNotFoundError, or ValueError, naming the file, for a damaged one, a missing field, and another
+        kind of tokenizer or of splitting.
         """
         ids, ranks, special_tokens, splitting = vocabularies.read_gguf(path)
-        if splitting not in GGUF_PATTERNS:
-            raise ValueError(f"the GGUF file splits text the {splitting!r} way; this course knows "
-                             f"{', '.join(map(repr, GGUF_PATTERNS))}.")
-        return cls(ids, ranks, PATTERNS[GGUF_PATTERNS[splitting]], special_tokens)
+        return cls(ids, ranks, PATTERNS[splitting], special_tokens)
 
     @classmethod
     def load(cls, path: str | Path) -> "BPETokenizer":
@@ -172,7 +170,7 @@ class BPETokenizer:
         allowed = special if allowed_special == "all" else _strings("allowed_special", allowed_special)
         refused = (special - allowed if disallowed_special == "all"
                    else _strings("disallowed_special", disallowed_special))
-        if refused and (found := _special_pattern(frozenset(refused)).search(text)):
+        if refused and (found := any_of(frozenset(refused)).search(text)):
             raise ValueError(f"text contains the special token {found[0]!r}. If you mean the token, pass "
                              f"allowed_special={{{found[0]!r}}}; if its characters, disallowed_special=().")
         ids = []
@@ -214,7 +212,7 @@ class BPETokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of one token. Raises ValueError for an id that no token has."""
         try:
-            return self._bytes[token_id]
+            return self._bytes[token_id if type(token_id) is int else _whole(token_id)]
         except (KeyError, TypeError):
             raise ValueError(f"token id {token_id!r} is not in the vocabulary; ids are whole numbers "
                              f"from 0 to {self.vocab_size - 1}.") from None
@@ -282,22 +280,22 @@ def _check_text(text: str) -> None:
                          f"{error.start}; remove it, or read the source with errors='replace'.") from None
 
 
+def _whole(token_id: object) -> int:
+    """The same number, if it is a whole one; a dict would find 97.0 as 97, and True as 1."""
+    if isinstance(token_id, bool) or not isinstance(token_id, Integral):
+        raise TypeError
+    return int(token_id)
+
+
 def _strings(argument: str, value: Collection[str]) -> set[str]:
     if isinstance(value, str):
         raise ValueError(f'{argument} is {value!r}; give "all" or a set of strings, such as {{{value!r}}}.')
     return set(value)
 
 
-@functools.lru_cache(maxsize=64)
-def _special_pattern(tokens: frozenset[str]) -> re.Pattern[str]:
-    """Finds any of some strings, the longest where several begin at one place."""
-    longest_first = sorted(tokens, key=lambda token: (-len(token), token))
-    return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
-
-
 def _split_at(tokens: frozenset[str], text: str) -> list[str]:
     """Ordinary text, special token, ordinary text, ..., ordinary text (which may be empty)."""
-    return _special_pattern(tokens).split(text) if tokens else [text]
+    return any_of(tokens).split(text) if tokens else [text]
 
 
 def _checksum(saved: dict) -> str:

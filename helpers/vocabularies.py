@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import assets
+from helpers.patterns import GGUF_PATTERNS
 
 if TYPE_CHECKING:
     import tiktoken
@@ -39,6 +40,8 @@ SPECIAL_TOKENS = {
                     "<|fim_suffix|>": 100260, "<|endofprompt|>": 100276},
     "o200k_base": {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
 }
+GGUF_PREFIX = "tokenizer.ggml."
+GGUF_FIELDS = ("tokens", "token_type", "merges", "pre")
 GGUF_SPECIAL = (3, 4)                       # llama.cpp's token types "control" and "user defined"
 
 
@@ -105,25 +108,30 @@ def read_merges(ids: Mapping[str, int], merges: Iterable[str]) -> tuple[Ids, Ran
 
 
 def read_gguf(file: "str | Path | GGUF") -> tuple[Ids, Ranks, dict[str, int], str]:
-    """The tokenizer inside a model file: ids, ranks, special tokens, and its name for the way text is split.
+    """The tokenizer inside a model file: ids, ranks, special tokens, and which of PATTERNS splits its text.
 
     file: the path, or an open `helpers.gguf_file.GGUF`.
-    Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, or has no byte-level
-    BPE.
+    Raises FileNotFoundError or ValueError, naming the file, if it is missing, damaged, lacks a field, has no
+    byte-level BPE, or splits text in a way that PATTERNS lacks.
     """
     from helpers.gguf_file import GGUF                  # needs torch, which tokenizers otherwise do without
 
-    fields = (file if isinstance(file, GGUF) else GGUF(file)).fields
-    field = {key.removeprefix("tokenizer.ggml."): value for key, value in fields.items()
-             if key.startswith("tokenizer.ggml.")}
-    if field.get("model") != "gpt2":
-        raise ValueError(f"the GGUF file holds a tokenizer of kind {field.get('model')!r}; "
-                         "only byte-level BPE ('gpt2') can be read.")
-    kinds = field["token_type"]
-    special = {token: n for n, token in enumerate(field["tokens"]) if kinds[n] in GGUF_SPECIAL}
-    ordinary = {token: n for n, token in enumerate(field["tokens"]) if token not in special}
-    ids, ranks = read_merges(ordinary, field["merges"])
-    return ids, ranks, special, field["pre"]
+    file = file if isinstance(file, GGUF) else GGUF(file)
+    kind = file.fields.get(GGUF_PREFIX + "model")
+    if kind != "gpt2":
+        raise ValueError(f"{file.path} holds a tokenizer of kind {kind!r}; only byte-level BPE ('gpt2') can be read.")
+    missing = [name for name in GGUF_FIELDS if GGUF_PREFIX + name not in file.fields]
+    if missing:
+        raise ValueError(f"{file.path} has no field {GGUF_PREFIX + missing[0]!r}, which a tokenizer needs; "
+                         "give a file that has it, such as one converted by a newer llama.cpp.")
+    tokens, kinds, merges, splitting = (file.fields[GGUF_PREFIX + name] for name in GGUF_FIELDS)
+    if splitting not in GGUF_PATTERNS:
+        raise ValueError(f"{file.path} splits text the {splitting!r} way; this course knows "
+                         f"{', '.join(map(repr, GGUF_PATTERNS))}.")
+    special = {token: n for n, token in enumerate(tokens) if kinds[n] in GGUF_SPECIAL}
+    ordinary = {token: n for n, token in enumerate(tokens) if token not in special}
+    ids, ranks = read_merges(ordinary, merges)
+    return ids, ranks, special, GGUF_PATTERNS[splitting]
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 import tiktoken
 import torch
@@ -16,6 +17,7 @@ from helpers import assets, vocabularies
 from helpers.bpe_training import learn_merges
 from helpers.gguf_file import GGUF
 from helpers.bpe_merging import LONG_PIECE, merge, merge_long
+from helpers.patterns import any_of
 from helpers.tokenizer import BPETokenizer, tiktoken_encoding
 
 OPENAI = ("gpt2", "cl100k_base", "o200k_base")
@@ -357,11 +359,18 @@ def test_an_emoji_appears_with_its_last_byte():
 
 def test_decode_takes_a_tensor(gpt2):
     assert gpt2.decode(torch.tensor([15496, 995])) == "Hello world"
+    assert gpt2.decode([np.int64(15496), np.uint16(995)]) == "Hello world"
 
 
 def test_the_longest_special_token_wins():
     tokenizer = BPETokenizer.train("x", 258, special_tokens=["<a>", "<a><b>"])
     assert tokenizer.encode("<a><b><a>", allowed_special="all") == [257, 256]
+
+
+@pytest.mark.parametrize("texts, parts", [
+    ({"a", "ab"}, ["x", "ab", "", "a", "."]), ({"b", "."}, ["xa", "b", "a", ".", ""]), (set(), ["xaba."])])
+def test_splitting_at_any_of_some_texts_keeps_them(texts, parts):
+    assert any_of(frozenset(texts)).split("xaba.") == parts
 
 
 # ---- files
@@ -406,13 +415,21 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("field, value, complaint", [
-    ("tokenizer.ggml.model", "llama", "kind 'llama'; only byte-level BPE"),
-    ("tokenizer.ggml.pre", "qwen2", "splits text the 'qwen2' way"),
+    ("tokenizer.ggml.model", "llama", "smollm2.gguf holds a tokenizer of kind 'llama'; only byte-level BPE"),
+    ("tokenizer.ggml.pre", "qwen2", "smollm2.gguf splits text the 'qwen2' way"),
     ("tokenizer.ggml.merges", ["a bc", "ab c"], "two ways to make b'abc'"),
 ])
 def test_a_gguf_of_another_kind_is_refused(field, value, complaint, gguf, monkeypatch):
     monkeypatch.setitem(gguf.fields, field, value)
     with pytest.raises(ValueError, match=complaint):
+        BPETokenizer.from_gguf(gguf)
+
+
+@pytest.mark.parametrize("field", ["model", "tokens", "token_type", "merges", "pre"])
+def test_a_gguf_that_lacks_a_field_is_refused(field, gguf, monkeypatch):
+    monkeypatch.delitem(gguf.fields, f"tokenizer.ggml.{field}")
+    complaint = "holds a tokenizer of kind None" if field == "model" else f"has no field 'tokenizer.ggml.{field}'"
+    with pytest.raises(ValueError, match=f"smollm2.gguf {complaint}"):
         BPETokenizer.from_gguf(gguf)
 
 
@@ -428,6 +445,10 @@ def test_a_gguf_of_another_kind_is_refused(field, value, complaint, gguf, monkey
     (lambda t: t.decode([0, 50_257]), ValueError, "token id 50257 is not in .* from 0 to 50256"),
     (lambda t: t.decode([-1]), ValueError, "token id -1 is not"),
     (lambda t: t.decode([1.5]), ValueError, "token id 1.5 is not"),
+    (lambda t: t.decode([97.0, 98.0]), ValueError, "token id 97.0 is not .*; ids are whole numbers"),
+    (lambda t: t.decode(torch.tensor([97.0, 98.0])), ValueError, "token id 97.0 is not"),
+    (lambda t: t.decode([True]), ValueError, "token id True is not"),
+    (lambda t: t.stream_decoder().feed(97.0), ValueError, "token id 97.0 is not"),
     (lambda t: t.decode([[1, 2]]), ValueError, r"token id \[1, 2\] is not"),
     (lambda t: t.decode(5), TypeError, "ids is 5; give a list of whole numbers"),
     (lambda t: t.decode("hello"), TypeError, "ids is 'hello'; give a list"),
