@@ -8,13 +8,14 @@ the weights. `Chat` keeps the messages, lays them out, and lets `sampling.stream
         print(token.text, end="")
 """
 import functools
-import re
 from collections.abc import Collection, Generator
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from helpers import assets, sampling
 from helpers.gguf_file import GGUF
 from helpers.logits import require
+from helpers.patterns import any_of
 from helpers.sampling import Token
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Chat:
                  system: str | None = None, seed: int | None = None, context: int | None = None):
         require(template is not None or "<|im_start|>" in tokenizer.special_tokens,
                 "template is None, which means SmolLM2's, and the tokenizer is another's; give its model's template.")
-        require(seed is None or isinstance(seed, int), f"seed is {seed!r}; give a whole number, or None.")
+        sampling.check_seed(seed)
         self.model, self.tokenizer, self.system, self.seed = model, tokenizer, system, seed
         self.template = smollm2_template() if template is None else template
         self.context = model.config.context if context is None else context
@@ -74,10 +75,10 @@ class Chat:
                stop: Collection[int | str] | int | str = ()) -> Generator[Token, None, None]:
         """Say something, and yield the answer token by token.
 
-        Settings as in `sampling.stream`; their defaults draw carefully, as suits a small model. An answer ends at any special
-        token, at `stop`, or after max_new_tokens (None: 512, or half the context where that is less). That much room is
-        kept free for it: when the conversation leaves less of the context, the oldest turns are moved from `messages`
-        to `forgotten`, but never the system message.
+        Settings as in `sampling.stream`; their defaults draw carefully, as suits a small model. An answer ends at any
+        special token, at `stop`, or after max_new_tokens (None: 512, or half the context where that is less). That much
+        room is kept free for it: when the conversation leaves less of the context, the oldest turns are moved from
+        `messages` to `forgotten`, but never the system message.
         A message is text, whatever is in it: "<|im_end|>" typed by a user is ten characters, not the end of a message.
         Close the generator, or interrupt it, and the answer so far is kept as the answer; before its first token, the
         message is taken back. Asking again closes an answer that is still being written.
@@ -87,15 +88,14 @@ class Chat:
             self._writing.close()
         require(isinstance(message, str) and bool(message.strip()), f"message is {message!r}; give some text.")
         max_new_tokens = min(512, self.context // 2) if max_new_tokens is None else max_new_tokens
-        require(isinstance(max_new_tokens, int) and max_new_tokens >= 1,
+        require(isinstance(max_new_tokens, Integral) and max_new_tokens >= 1,
                 f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1.")
         messages, forgotten = self.fit([*self.messages, {"role": "user", "content": message}], max_new_tokens)
         text, ids = self.encode(messages)
         self.cache.truncate(shared(ids[:-1], self._ids[:self.cache.length]))
-        stops = [stop] if isinstance(stop, (int, str)) else list(stop)
         tokens = sampling.stream(
             self.model, ids, max_new_tokens, temperature, top_k, top_p, min_p, repetition_penalty,
-            stop=[*self.tokenizer.special_tokens.values(), *stops],
+            stop=[*self.tokenizer.special_tokens.values(), *sampling.as_list(stop)],
             seed=None if self.seed is None else self.seed + self.answers, tokenizer=self.tokenizer, kv_cache=self.cache)
         self._writing = self._write(tokens, messages, forgotten, text, ids)
         return self._writing
@@ -147,22 +147,15 @@ class Chat:
         text = render(self.template, [message | {"content": self.protect(message["content"])} for message in messages])
         known, ids = (self._text, list(self._ids)) if text.startswith(self._text) else ("", [])
         special = self.tokenizer.special_tokens
-        for part in split_at(tuple(special)).split(text[len(known):]):
+        for part in any_of(frozenset(special)).split(text[len(known):]):
             ids += [special[part]] if part in special else self.tokenizer.encode(part.replace(BREAK, ""),
                                                                                  disallowed_special=())
         return text, ids
 
     def protect(self, content: str) -> str:
         """A message in which nothing can be taken for a special token."""
-        special = split_at(tuple(self.tokenizer.special_tokens))
+        special = any_of(frozenset(self.tokenizer.special_tokens))
         return special.sub(lambda found: found[0][0] + BREAK + found[0][1:], content)
-
-
-@functools.lru_cache
-def split_at(tokens: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds any of these texts, the longest first; splitting keeps them. Without any it finds nothing."""
-    ordered = sorted(tokens, key=len, reverse=True)
-    return re.compile("(" + "|".join(map(re.escape, ordered)) + ")" if ordered else "((?!))")
 
 
 def shared(left: list[int], right: list[int]) -> int:
@@ -171,8 +164,21 @@ def shared(left: list[int], right: list[int]) -> int:
 
 
 def render(template: str, messages: list[Message], add_generation_prompt: bool = True) -> str:
-    """The text of a conversation, as transformers' apply_chat_template lays it out."""
-    return compile_template(template).render(messages=messages, add_generation_prompt=add_generation_prompt)
+    """The text of a conversation, as transformers' apply_chat_template lays it out.
+
+    A template is given `messages`, `add_generation_prompt` (whether the text ends where an answer begins) and the
+    function `raise_exception`. What else transformers gives is missing: `strftime_now`, `tools`, `documents`, and the
+    tokenizer's special tokens by name (`bos_token`, `eos_token`, ...). A missing name is an empty text, and cannot be
+    called.
+    Raises ValueError for a template that is not one, calls what is missing, or refuses the messages.
+    """
+    import jinja2
+
+    try:
+        return compile_template(template).render(messages=messages, add_generation_prompt=add_generation_prompt)
+    except jinja2.UndefinedError as error:
+        raise ValueError(f"template asks for more than it is given: {error}. It is given messages, "
+                         "add_generation_prompt and raise_exception; take the rest out of it.") from error
 
 
 @functools.lru_cache

@@ -17,13 +17,19 @@ def temperature(logits: Tensor, value: float) -> Tensor:
     """Divide the logits: below 1 makes likely tokens likelier, above 1 evens all out, 0 leaves the likeliest only.
 
     logits: (..., V). At 0 (and below one millionth) the first of the largest keeps its logit, the others get -inf.
+    Where a quotient is too large for its dtype (float16 ends at 65504), all of its row are lowered alike, which leaves
+    the probabilities as they are.
     Raises ValueError for a value below 0, infinite or NaN, and for logits that are all -inf or hold NaN.
     """
     require(isinstance(value, Real) and 0 <= value < math.inf,
             f"temperature is {value!r}; give 0 (greedy) or more, where 1 leaves the model's own probabilities.")
     check_logits(logits)
     if value >= COLDEST:
-        return logits / value
+        scaled = logits / value
+        fits = scaled.amax(dim=-1, keepdim=True).isfinite()                         # (..., 1)
+        if not bool(fits.all()):
+            scaled = torch.where(fits, scaled, (logits - logits.amax(dim=-1, keepdim=True)) / value)
+        return scaled
     best = logits.argmax(dim=-1, keepdim=True)                                      # (..., 1)
     return torch.full_like(logits, -torch.inf).scatter(-1, best, logits.gather(-1, best))
 

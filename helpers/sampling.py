@@ -201,10 +201,15 @@ class Sampler:
 def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
     """Throw one dart a row at a line on which each token has a stretch as long as its probability.
 
-    probabilities: (B, V) on the CPU; generators: one a row, which gives the dart. Returns B tokens.
+    probabilities: (B, V) on the CPU, in any scale; generators: one a row, which gives the dart. Returns B tokens.
+    Raises ValueError for a row that holds NaN, inf or less than 0, or nothing above 0.
     """
     edges = probabilities.double().cumsum(dim=-1)                                   # (B, V), where stretches end
-    edges = edges / edges[:, -1:]                                                   # the last is exactly 1
+    total = edges[:, -1:]                                                           # (B, 1); NaN and inf reach it
+    require(bool((probabilities >= 0).all() & total.isfinite().all() & (total > 0).all()),
+            f"probabilities has a row with NaN, inf, a number below 0, or a sum of 0 (the sums are "
+            f"{total[:, 0].tolist()!r:.60}); give shares of at least 0, as softmax makes them.")
+    edges = edges / total                                                           # the last is exactly 1
     darts = torch.stack([torch.rand(1, generator=one, dtype=torch.float64) for one in generators])     # (B, 1)
     return torch.searchsorted(edges, darts, right=True)[:, 0].tolist()
 
@@ -253,6 +258,7 @@ def as_prompts(ids: Iterable, model: "Transformer") -> tuple[list[list[int]], bo
     """The texts as lists of tokens, and whether several were given."""
     if model.config.output != "logits" or not model.config.causal:
         raise ValueError("model gives no scores for a next token; use one that writes, such as pretrained.smollm2().")
+    ids = ids.tolist() if hasattr(ids, "tolist") else ids                           # a tensor or an array
     require(isinstance(ids, Iterable) and not isinstance(ids, str),
             f"ids is {ids!r:.40}; give a list of tokens, as tokenizer.encode(text) returns it.")
     rows = [row.tolist() if hasattr(row, "tolist") else row for row in ids]
@@ -279,7 +285,7 @@ def check_token(name: str, token: int, model: "Transformer") -> None:
 def as_stops(stop: Collection[int | str] | int | str, model: "Transformer",
              tokenizer: "BPETokenizer | None") -> tuple[frozenset[int], tuple[bytes, ...]]:
     """The stop tokens, and the stop strings as bytes."""
-    stops = [stop] if isinstance(stop, (str, Integral)) else list(stop)
+    stops = as_list(stop)
     for one in stops:
         if isinstance(one, bool) or not isinstance(one, (str, Integral)) or one == "":
             raise ValueError(f"stop holds {one!r}; give tokens (whole numbers) and strings that are not empty.")
@@ -289,6 +295,16 @@ def as_stops(stop: Collection[int | str] | int | str, model: "Transformer",
             check_token("stop", one, model)
     return (frozenset(one for one in stops if isinstance(one, Integral)),
             tuple(one.encode("utf-8") for one in stops if isinstance(one, str)))
+
+
+def as_list(stop: Collection[int | str] | int | str) -> list[int | str]:
+    """What stop holds, one or several."""
+    stop = stop.tolist() if hasattr(stop, "tolist") else stop                       # a tensor or an array
+    if isinstance(stop, (str, Integral)):
+        return [stop]
+    require(isinstance(stop, Iterable),
+            f"stop is {stop!r}; give a token, a string, or a list of them, which is empty for none.")
+    return list(stop)
 
 
 def room(model: "Transformer", prompts: list[list[int]], max_new_tokens: int) -> int:
@@ -304,11 +320,17 @@ def room(model: "Transformer", prompts: list[list[int]], max_new_tokens: int) ->
 
 def as_generators(seed: int | None, rows: int) -> list[torch.Generator]:
     """A source of random numbers for each row, on the CPU."""
-    require(seed is None or isinstance(seed, Integral), f"seed is {seed!r}; give a whole number, or None.")
+    check_seed(seed)
     generators = [torch.Generator() for _ in range(rows)]
     for row, generator in enumerate(generators):
         if seed is None:
             generator.seed()
         else:
-            generator.manual_seed(seed + row)
+            generator.manual_seed(int(seed) + row)
     return generators
+
+
+def check_seed(seed: int | None) -> None:
+    """Raise ValueError for a seed that PyTorch's generators cannot take."""
+    require(seed is None or isinstance(seed, Integral) and not isinstance(seed, bool) and -2**63 <= seed < 2**63,
+            f"seed is {seed!r}; give a whole number from -2**63 to 2**63 - 1, or None to draw anew each time.")

@@ -1,8 +1,8 @@
 """Sampling: the functions equal transformers' own, draws follow the probabilities, and one loop serves every use."""
 import math
-import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -13,10 +13,10 @@ from helpers import pretrained, sampling
 from helpers.sampling import draw, generate, min_p, pad, repetition_penalty, stream, temperature, top_k, top_p
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
+from small_models import DEVICES, V, small_model
 
-DEVICES = ["cpu", "cuda"] if os.environ.get("COURSE_DEVICE") == "cuda" else ["cpu"]
-V, CONTEXT = 300, 48
-INF = math.inf
+CONTEXT = 48
+INF, NAN = math.inf, math.nan
 SHAPES = [(7,), (1, 300), (3, 50), (2, 3, 11)]
 SETTINGS = {                                                # one of each kind, and all together
     "greedy": dict(temperature=0),
@@ -41,13 +41,7 @@ def tied_logits(*shape):
 
 @pytest.fixture(scope="module", params=DEVICES)
 def model(request):
-    torch.manual_seed(0)
-    model = Transformer(Config(vocabulary=V, context=CONTEXT, d_model=24, layers=2, heads=4, kv_heads=2))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.normal_(std=0.3)
-    return model.to(request.param).requires_grad_(False)
+    return small_model(CONTEXT).to(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +133,21 @@ def test_temperature_0_takes_the_first_of_the_largest():
     assert temperature(torch.tensor([1.0, 3.0, 3.0, 2.0]), 0).tolist() == [-INF, 3.0, -INF, -INF]
 
 
-@pytest.mark.parametrize("value", [0, 1e-300, 1e-30, 1e-6, 0.01, 1e6])
-def test_no_temperature_overflows(value):
-    probabilities = temperature(torch.tensor([-80.0, 80.0, 79.0, -INF]), value).softmax(dim=-1)
-    assert probabilities.isfinite().all() and probabilities.argmax() == 1 and probabilities[3] == 0
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [0, 1e-300, 1e-30, 1e-6, 1e-3, 0.01, 1e6])
+@pytest.mark.parametrize("row", [[-80.0, 80.0, 79.0, -INF], [-90.0, -80.0, -81.0, -INF]])
+def test_no_temperature_overflows(row, value, dtype):
+    result = temperature(torch.tensor(row, dtype=dtype), value)
+    probabilities = result.float().softmax(dim=-1)
+    assert result.dtype == dtype and probabilities.isfinite().all()
+    assert probabilities.argmax() == 1 and probabilities[3] == 0
+
+
+def test_a_row_that_would_overflow_keeps_its_probabilities_and_changes_no_other():
+    rows = torch.tensor([[60.0, 59.5, -60.0], [1.0, 0.5, -1.0]], dtype=torch.float16)
+    result = temperature(rows, 0.0005)
+    assert_close(result[1], rows[1] / 0.0005, atol=0, rtol=0)
+    assert_close(result[0] - result[0].max(), torch.tensor([0.0, -1000.0, -INF], dtype=torch.float16), atol=1, rtol=0)
 
 
 # ---- drawing
@@ -161,9 +166,16 @@ def test_a_removed_token_is_never_drawn():
     assert set(draw(probabilities, [torch.Generator().manual_seed(0)] * 5_000)) == {3, 4}
 
 
+@pytest.mark.parametrize("row", [[0.5, NAN], [0.0, 0.0], [0.5, INF], [1.5, -0.5]])
+def test_a_row_without_shares_is_refused(row):
+    with pytest.raises(ValueError, match=r"probabilities has a row with NaN, inf, .* give shares of at least 0"):
+        draw(torch.tensor([[0.5, 0.5], row]), [torch.Generator()] * 2)
+
+
 def test_one_seed_one_text(model):
     first = generate(model, [1, 2, 3], 20, seed=7)
     assert first == generate(model, [1, 2, 3], 20, seed=7)
+    assert first == generate(model, [1, 2, 3], 20, seed=np.int64(7))
     assert len({tuple(generate(model, [1, 2, 3], 20, seed=seed)) for seed in (7, 8, None, None)}) == 4
 
 
@@ -375,9 +387,6 @@ def test_rows_end_at_their_own_stop(model):
 
 # ---- bad input
 
-NAN = float("nan")
-
-
 @pytest.mark.parametrize(("call", "sentence"), [
     (lambda x: temperature(x, -1), "temperature is -1"), (lambda x: temperature(x, NAN), "temperature is nan"),
     (lambda x: temperature(x, INF), "temperature is inf"), (lambda x: temperature(x, "hot"), "temperature is 'hot'"),
@@ -409,13 +418,16 @@ def test_logits_that_leave_nothing_to_choose_are_refused(function, logits, sente
     (dict(ids=[1] * CONTEXT), f"ids has {CONTEXT} tokens"), (dict(ids=[V]), f"ids holds {V}"),
     (dict(ids=[-1]), "ids holds -1"), (dict(ids=[1.0]), "ids holds 1.0"), (dict(ids="text"), "ids is 'text'"),
     (dict(ids=torch.ones(2)), "ids holds 1.0"), (dict(ids=["a"]), "ids holds 'a'"), (dict(ids=5), "ids is 5"),
+    (dict(ids=torch.tensor(5)), "ids is 5; give a list of tokens"), (dict(ids=np.array(5)), "ids is 5"),
     (dict(ids=[[1], 2]), r"ids holds \[1\]"), (dict(ids=[True]), "ids holds True"),
     (dict(temperature=-0.1), "temperature is -0.1"), (dict(temperature=NAN), "temperature is nan"),
     (dict(top_k=0), "top_k is 0"), (dict(top_p=0), "top_p is 0"), (dict(top_p=1.5), "top_p is 1.5"),
     (dict(min_p=1.5), "min_p is 1.5"), (dict(repetition_penalty=-1), "repetition_penalty is -1"),
     (dict(max_new_tokens=-1), "max_new_tokens is -1"), (dict(max_new_tokens=2.5), "max_new_tokens is 2.5"),
     (dict(stop=[2.5]), "stop holds 2.5"), (dict(stop=[""]), "stop holds ''"), (dict(stop=V), f"stop holds {V}"),
-    (dict(stop="\n"), "tokenizer is None"), (dict(seed="x"), "seed is 'x'"),
+    (dict(stop=None), "stop is None; give a token, a string, or a list"), (dict(stop=2.5), "stop is 2.5"),
+    (dict(stop="\n"), "tokenizer is None"), (dict(seed="x"), "seed is 'x'"), (dict(seed=True), "seed is True"),
+    (dict(seed=2**70), "seed is 1180591620717411303424; give a whole number from"), (dict(seed=-2**64), "seed is -184"),
 ])
 @pytest.mark.parametrize("write", [generate, stream])
 def test_bad_arguments_are_refused_at_the_call(model, write, arguments, sentence):
