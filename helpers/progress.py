@@ -6,6 +6,8 @@ folder, so that a stored notebook shows what a newcomer sees.
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,30 @@ SECTIONS = ("guesses", "exercises")
 def state_file() -> Path:
     """Where progress is kept."""
     folder = os.environ.get("COURSE_STATE") or platformdirs.user_data_dir("press-enter", appauthor=False)
-    return Path(folder) / "progress.json"
+    return Path(folder).expanduser().absolute() / "progress.json"
 
 
-def read() -> dict[str, dict[str, Any]]:
-    """All that is known, as {"guesses": {...}, "exercises": {...}}; empty for a newcomer.
+def read() -> dict[str, dict[str, dict[str, Any]]]:
+    """All that is known, as {"guesses": {"0.a": {...}}, "exercises": {...}}; empty for a newcomer.
 
-    A file that cannot be understood is set aside, with a line that says where, and progress starts anew.
+    A file that cannot be understood is set aside, with a line that says where, and progress starts anew. An entry that
+    is no table stays in the file and is left out here.
+    Raises OSError, naming the folder, when it cannot be read.
     """
+    content = load()
+    return {section: {key: entry for key, entry in content[section].items() if isinstance(entry, dict)}
+            for section in SECTIONS}
+
+
+def load() -> dict[str, Any]:
+    """The whole file, also what a newer course has put there."""
     file = state_file()
-    if not file.exists():
-        return {section: {} for section in SECTIONS}
+    with in_words(file.parent):
+        return understood(file) if file.exists() else {section: {} for section in SECTIONS}
+
+
+def understood(file: Path) -> dict[str, Any]:
+    """What a file holds; one that cannot be understood is set aside, and holds nothing."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if not (isinstance(content, dict) and all(isinstance(content.get(section, {}), dict) for section in SECTIONS)):
@@ -42,22 +57,32 @@ def read() -> dict[str, dict[str, Any]]:
     return {section: content.get(section, {}) for section in SECTIONS} | content
 
 
-def record(section: str, key: str, value: Any) -> None:
+def record(section: str, key: str, value: dict[str, Any]) -> None:
     """Keep one fact, such as record("guesses", "0.a", {...}). The file is replaced in one step.
 
-    Raises ValueError for an unknown section, and PermissionError when the folder cannot be written.
+    Raises ValueError for an unknown section and a value that is no table, and OSError, naming the folder, when it
+    cannot be written.
     """
     if section not in SECTIONS:
         raise ValueError(f"section is {section!r}; choose one of {', '.join(SECTIONS)}.")
-    content = read()
+    if not isinstance(value, dict):
+        raise ValueError(f"value is {value!r}; give a dict, such as {{'passed': True}}.")
+    content = load()
     content[section][key] = value
     file = state_file()
-    try:
+    with in_words(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    except PermissionError as error:
-        raise PermissionError(f"Progress cannot be kept in {file.parent} ({error.strerror}). "
-                              "Set COURSE_STATE to a folder of yours.") from error
+
+
+@contextmanager
+def in_words(folder: Path) -> Iterator[None]:
+    """Turn whatever the system says against a folder (not ours, read-only, a file, full) into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(f"Progress cannot be kept in {folder} ({error.strerror or error}). "
+                          "Set COURSE_STATE to a folder of yours that has room.") from error
 
 
 def show() -> None:

@@ -1,6 +1,9 @@
 """Progress: one small file, replaced in one step, never fatal."""
+import errno
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -58,12 +61,53 @@ def test_an_unknown_section_is_refused():
         progress.record("notes", "a", 1)
 
 
-def test_a_folder_that_cannot_be_written_is_named(monkeypatch):
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-    monkeypatch.setattr(progress, "write", refuse)
-    with pytest.raises(PermissionError, match="Set COURSE_STATE to a folder of yours"):
+def test_a_value_that_is_no_table_is_refused():
+    with pytest.raises(ValueError, match="value is 3; give a dict"):
+        progress.record("guesses", "0.a", 3)
+
+
+def test_entries_that_are_no_tables_are_left_out_and_kept(state, capsys):
+    state.mkdir()
+    (state / "progress.json").write_text('{"guesses": {"0.a": 3, "0.b": {"guess": "l"}, "0.c": 0}}', encoding="utf-8")
+    progress.show()
+    assert capsys.readouterr().out == "Lesson   0: 1 guesses, 0 of 0 measured ones held.\n"
+    assert progress.read() == {"guesses": {"0.b": {"guess": "l"}}, "exercises": {}}
+    progress.record("guesses", "0.d", {})
+    kept = json.loads((state / "progress.json").read_text(encoding="utf-8"))["guesses"]
+    assert kept == {"0.a": 3, "0.b": {"guess": "l"}, "0.c": 0, "0.d": {}}
+
+
+def test_the_folder_may_lie_in_ones_home(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("COURSE_STATE", os.path.join("~", "course"))
+    assert progress.state_file() == tmp_path / "course" / "progress.json"
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENOTDIR])
+@pytest.mark.parametrize("module, step", [(Path, "mkdir"), (tempfile, "mkstemp"), (os, "replace")])
+def test_a_folder_that_cannot_be_written_is_named(state, monkeypatch, module, step, code):
+    """Simulated: the tests may run as root, who may write everywhere."""
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError) as error:
+        patch.setattr(module, step, refuse)
         progress.record("guesses", "0.a", {})
+    assert str(error.value) == (f"Progress cannot be kept in {state} ({os.strerror(code)}). "
+                                "Set COURSE_STATE to a folder of yours that has room.")
+
+
+def test_a_folder_that_is_a_file_is_named(state):
+    state.write_text("not a folder")
+    with pytest.raises(OSError, match=r"^Progress cannot be kept in .*state \(.*\). Set COURSE_STATE to a folder"):
+        progress.record("guesses", "0.a", {})
+
+
+def test_a_file_that_cannot_be_read_is_named(state):
+    (state / "progress.json").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"^Progress cannot be kept in .*state \(.*\). Set COURSE_STATE to a folder"):
+        progress.show()
 
 
 def test_show_counts_guesses_by_lesson(capsys):
