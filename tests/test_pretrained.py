@@ -2,6 +2,7 @@
 import json
 import os
 import pydoc_data.topics
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -233,7 +234,7 @@ def with_settings(folder, target, change):
     settings = json.loads((folder / "config.json").read_text()) | change
     kept = {key: value for key, value in settings.items() if value is not None}
     (target / "config.json").write_text(json.dumps(kept))
-    (target / "model.safetensors").symlink_to(folder / "model.safetensors")
+    shutil.copyfile(folder / "model.safetensors", target / "model.safetensors")
     return target
 
 
