@@ -29,7 +29,7 @@ def lesson(notebook, name: str) -> Lesson:
     head = first.source if first is not None and first.cell_type == "markdown" else ""
     title = re.match(r"# +(.+)", head)
     if not title:
-        raise ValueError(f"its first cell does not begin with '# ' and a title")
+        raise ValueError("its first cell does not begin with '# ' and a title")
     own = notebook.metadata.get("press_enter", {})
     subtitle = re.search(r"^## +(.+)", head, re.MULTILINE)
     question = own.get("question") or (subtitle and subtitle[1])
