@@ -141,7 +141,7 @@ def test_a_message_that_is_refused_is_said_and_given_back():
 
 
 def test_a_message_that_a_real_chat_refuses_is_said_and_the_panel_lives_on():
-    model = Transformer(Config(vocabulary=300, context=64, d_model=8, layers=1, heads=1)).eval()
+    model = Transformer(Config(vocabulary=260, context=64, d_model=8, layers=1, heads=1)).eval()
     tokenizer = BPETokenizer.train("to be or not to be", vocab_size=260)
     chat = Chat(model, tokenizer, template="{% for m in messages %}{{ m.content }}\n{% endfor %}")
     panel = widgets.ChatPanel(chat, "to be " * 100, max_new_tokens=5)
