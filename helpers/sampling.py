@@ -192,9 +192,11 @@ class Sampler:
 
     def choose(self, logits: Tensor, ids: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
         """The next token of each row: logits (B, V) and the tokens so far (B, T) to B tokens."""
-        logits = self.filter(logits, ids)                                           # (B, V)
-        if self.temperature < COLDEST:
+        if self.temperature < COLDEST:                      # no filter removes the likeliest, only a penalty demotes it
+            if self.repetition_penalty is not None:
+                logits = repetition_penalty(logits, ids, self.repetition_penalty)
             return logits.argmax(dim=-1).tolist()
+        logits = self.filter(logits, ids)                                           # (B, V)
         return draw(logits.softmax(dim=-1).cpu(), generators)       # one CPU draws the same everywhere, unlike GPUs
 
 
