@@ -1,4 +1,4 @@
-"""What starting costs, each time in a fresh Python with torch, against a budget: importing the course, loading SmolLM2."""
+"""What starting costs, in a fresh Python with torch, against a budget: importing the course, loading SmolLM2."""
 import subprocess
 import sys
 

@@ -47,13 +47,13 @@ def choose_device(wish: str) -> "torch.device":
     if wish not in ("", *DEVICES):
         raise ValueError(f"COURSE_DEVICE is {wish!r}; choose cpu, cuda or mps, or leave it unset.")
     if wish == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("COURSE_DEVICE is cuda, but PyTorch finds no CUDA GPU here; use cpu, or install a CUDA build.")
+        raise RuntimeError("COURSE_DEVICE is cuda, but PyTorch finds no CUDA GPU here; use cpu, or a CUDA build.")
     if wish == "mps":
         if not torch.backends.mps.is_available():
             raise RuntimeError("COURSE_DEVICE is mps, but PyTorch finds no Apple GPU here; use cpu.")
         if not causal_on("mps"):
-            raise RuntimeError("COURSE_DEVICE is mps, but on this Mac attention sees future tokens, a known fault of some "
-                               "PyTorch versions; use cpu.")
+            raise RuntimeError("COURSE_DEVICE is mps, but on this Mac attention sees future tokens, a known fault of "
+                               "some PyTorch versions; use cpu.")
     return torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
@@ -113,7 +113,8 @@ def check_packages() -> str:
             except importlib.metadata.PackageNotFoundError as error:
                 raise RuntimeError(f"{need.name} is not installed; run python3 course.py lab.") from error
             if not need.specifier.contains(version, prereleases=True):
-                raise RuntimeError(f"{need.name} {version} is outside {need.specifier}; run python3 course.py lab again.")
+                raise RuntimeError(f"{need.name} {version} is outside {need.specifier}; "
+                                   "run python3 course.py lab again.")
             found.append(f"{need.name} {version}")
     return ", ".join(found)
 
@@ -141,7 +142,8 @@ def check_files() -> str:
     damaged = [name for name, asset in assets.ASSETS.items()
                if assets.hash_of(assets.cache_folder() / name) != asset.sha256]
     if damaged:
-        raise RuntimeError(f"damaged: {', '.join(damaged)}; delete {assets.cache_folder()} and run python3 course.py lab.")
+        raise RuntimeError(f"damaged: {', '.join(damaged)}; delete {assets.cache_folder()} and "
+                           "run python3 course.py lab.")
     return f"{len(assets.ASSETS)} files, all with the right hash"
 
 

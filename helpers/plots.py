@@ -39,7 +39,7 @@ STYLE = {
 DPI = 144                                                   # sharp on dense screens; shown at two thirds of its pixels
 
 
-DRAWING = threading.RLock()                                 # matplotlib's style is global, and a slider may draw in a thread
+DRAWING = threading.RLock()                                 # matplotlib's style is global; sliders may draw in threads
 
 
 def in_style(draw: Callable[..., "Picture"]) -> Callable[..., "Picture"]:
@@ -227,8 +227,8 @@ def draw_lens(area: Axes, pieces: Sequence[Sequence[str]], shares: Tensor, colum
     area.set_yticks(range(len(rows)), [str(row) if row else "0 (embedding)" for row in rows])
     area.set(xlabel="the text so far, token by token", ylabel="after layer", title=title)
     area.figure.colorbar(image, ax=area, fraction=0.03, pad=0.01, label="probability of the favourite")
-    return (f"{title}. A table of {len(rows)} layers by {len(columns)} tokens; its top row, after the last layer, reads: "
-            f"{quoted(pieces[-1])}.")
+    return (f"{title}. A table of {len(rows)} layers by {len(columns)} tokens; its top row, after the last layer, "
+            f"reads: {quoted(pieces[-1])}.")
 
 
 @in_style
@@ -236,8 +236,8 @@ def whole_path(model: Transformer, tokenizer: "BPETokenizer", text: str | Sequen
                bars: int = 8) -> Picture:
     """The whole path of a text in one picture: its tokens, what each layer would say, the likeliest next tokens.
 
-    text: a text, or its tokens. The middle shows the last `columns` tokens, every third layer and the last. Raises ValueError for an empty text or one
-    longer than the model's context.
+    text: a text, or its tokens. The middle shows the last `columns` tokens, every third layer and the last.
+    Raises ValueError for an empty text, or one longer than the model's context.
     """
     trace = tracing.trace(model, tokenizer, text)
     layers = [*range(0, model.config.layers, 3), model.config.layers]

@@ -48,8 +48,8 @@ def agree(one: Any, other: Any, one_name: str, other_name: str, tol: float | Non
     worst = difference.max()
     if worst > tol:
         place = tuple(int(i) for i in (difference == worst).nonzero()[0])
-        raise AssertionError(f"{one_name} and {other_name} differ by {float(worst):.3g}, more than {tol:g}, at {place}: "
-                             f"{float(a[place]):.6g} against {float(b[place]):.6g}.")
+        raise AssertionError(f"{one_name} and {other_name} differ by {float(worst):.3g}, more than {tol:g}, "
+                             f"at {place}: {float(a[place]):.6g} against {float(b[place]):.6g}.")
     print(f"{one_name} == {other_name}   {tuple(a.shape)}, {'exactly' if whole or tol == 0 else f'within {tol:g}'}")
 
 
@@ -157,7 +157,7 @@ def outcome(id: str, answer: str) -> None:
     Raises ValueError when no such question was asked or it has no such choice.
     """
     kept = progress.read()["guesses"].get(id)
-    if kept is None:
+    if kept is None or "choices" not in kept:
         raise ValueError(f"id is {id!r}; run the cell with predict({id!r}, ...) first.")
     if answer not in kept["choices"]:
         raise ValueError(f"answer is {answer!r}; the choices were {', '.join(map(repr, kept['choices']))}.")

@@ -1,7 +1,7 @@
 """One Transformer, from which `Config` makes SmolLM2, Llama, GPT-2, MiniLM and the models you train in this course.
 
-Read it top to bottom: attention, the feed-forward network, a block, the whole model. `Config` is in `config.py`, rotary and
-ALiBi positions in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
+Read it top to bottom: attention, the feed-forward network, a block, the whole model. `Config` is in `config.py`, rotary
+and ALiBi positions in `positions.py`, the cache that makes writing fast in `kv_cache.py`. Sizes have one letter each:
 
     B batch   T new tokens   S all tokens so far   C channels (d_model)   H heads   K key-value heads   D head size
     V vocabulary
@@ -199,7 +199,8 @@ class Transformer(nn.Module):
             cache.truncate(past)
             raise
 
-    def run(self, ids: Tensor, cache: KVCache | None, past: int, seen: Tensor | None, keep: list[Tensor] | None) -> Tensor:
+    def run(self, ids: Tensor, cache: KVCache | None, past: int, seen: Tensor | None,
+            keep: list[Tensor] | None) -> Tensor:
         """Embed ids (B, T), pass them through the blocks, and norm: (B, T, C). seen: (B, S), as `places` takes it."""
         B, T = ids.shape
         positions = self.positions(past, T, seen, ids.device)                       # (1 or B, T)

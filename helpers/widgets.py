@@ -149,8 +149,9 @@ class ChatPanel:
         self.transcript.value = "".join(self.pages) + mine
         self.status.value = "The model reads your message …"
         try:
-            settings = {"temperature": self.temperature.value, "top_k": self.top_k.value or None, "top_p": self.top_p.value}
-            with closing(self.chat.stream(message, max_new_tokens=self.max_new_tokens, **settings)) as stream:
+            stream = self.chat.stream(message, max_new_tokens=self.max_new_tokens, top_p=self.top_p.value,
+                                      temperature=self.temperature.value, top_k=self.top_k.value or None)
+            with closing(stream):
                 for token in stream:
                     chips.append(chip(token.text, token.probability))
                     self.transcript.value = "".join(self.pages) + mine + answer(chips)

@@ -24,8 +24,9 @@ def test_ours_and_the_peer_take_turns_and_the_median_ratio_decides(clock):
         calls.append(who)
         clock[0] += next(durations[who])
 
-    row = harness.compare("name", "peer", lambda: work("ours"), lambda: work("theirs"), work=6.0, unit="MB/s", target=2.0)
-    assert calls == ["theirs", "ours", "ours", "theirs", "theirs", "ours", "ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    row = harness.compare("name", "peer", lambda: work("ours"), lambda: work("theirs"), work=6.0, unit="MB/s",
+                          target=2.0)
+    assert calls == ["theirs", "ours", "ours", "theirs"] * 3
     assert row.ratios == (2.0, 3.0, 1.0, 1.0, 5.0)          # the first of each only warms up
     assert row.ratio == 2.0 and row.met and row.ours == 6.0 and row.theirs == 2.0
 

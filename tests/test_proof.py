@@ -1,4 +1,4 @@
-"""How a lesson proves what it says: equal is equal, a number is checked before it is printed, a verdict follows a rule."""
+"""How a lesson proves what it says: equal is equal, numbers are checked before they are printed, verdicts follow rules."""
 import pytest
 import torch
 

@@ -28,7 +28,7 @@ def test_the_residual_stream_is_kept_layer_by_layer(model, tokenizer):
     assert trace.residual.shape == (6, ids.shape[1], 24)
     assert "".join(trace.pieces) == text and trace.ids.tolist() == ids[0].tolist()
     agree(trace.residual[0], model.embed(ids)[0], "before the first layer", "the embedding")
-    agree(model.norm(trace.residual[-1]), model.hidden(ids)[0], "after the last layer, normalised", "what the head reads")
+    agree(model.norm(trace.residual[-1]), model.hidden(ids)[0], "after the last layer and norm", "what the head reads")
 
 
 def test_the_last_row_of_the_lens_is_what_the_model_says(model, tokenizer):
@@ -40,8 +40,8 @@ def test_the_last_row_of_the_lens_is_what_the_model_says(model, tokenizer):
 
 def test_a_text_and_its_tokens_give_the_same(model, tokenizer):
     text = "the cat was tired"
-    agree(tracing.trace(model, tokenizer, text).residual, tracing.trace(model, tokenizer, tokenizer.encode(text)).residual,
-          "text", "tokens")
+    one, other = (tracing.trace(model, tokenizer, form) for form in (text, tokenizer.encode(text)))
+    agree(one.residual, other.residual, "text", "tokens")
 
 
 def test_tokens_that_no_text_gives_can_be_traced(model, tokenizer):
