@@ -1,4 +1,4 @@
-"""How a lesson proves what it says: equal is equal, numbers are checked before they are printed, verdicts follow rules."""
+"""How a lesson proves what it says: equal is equal, numbers are checked before print, verdicts follow rules."""
 import pytest
 import torch
 
