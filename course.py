@@ -30,7 +30,6 @@ MINE = ROOT / "my_course"                              # the learner's own copy,
 COPIED = ("notebooks", "exercises")
 FIRST_LESSON = "notebooks/00_press_enter.ipynb"
 LAB_SETTINGS = ROOT / "tools" / "jupyterlab"           # no question about news, no look for updates
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 # ---------------------------------------------------------------- commands
@@ -62,10 +61,9 @@ def lab_command(python, browser=True, port=None, extra=()):
 
 
 def test(options, extra):
-    """Run the tests: two workers of one thread each, so that they do not slow each other down."""
+    """Run the tests: two workers, to which conftest.py gives one thread each."""
     interpreter = set_up({"lab", "test"}, options.here)
-    return call([interpreter.python, "-m", "pytest", *pytest_arguments(extra, options.quick)],
-                {name: os.environ.get(name, "1") for name in THREADS})
+    return call([interpreter.python, "-m", "pytest", *pytest_arguments(extra, options.quick)])
 
 
 def pytest_arguments(extra, quick):

@@ -314,14 +314,12 @@ def test_what_follows_test_goes_to_pytest(words, arguments):
     assert options.here == ("--here" in words)
 
 
-def test_workers_get_one_thread_each(monkeypatch):
-    given = {}
-    monkeypatch.setattr(course, "set_up", lambda extras, here: setup.probe(sys.executable))
-    monkeypatch.setattr(course, "call", lambda command, variables: given.update(variables) or 0)
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert course.main(["test"]) == 0
-    assert given["MKL_NUM_THREADS"] == "1" and given["OMP_NUM_THREADS"] == "2"
+@pytest.mark.parametrize("given, threads", [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
+def test_a_test_run_has_one_thread_unless_told_otherwise(given, threads):
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")} | given
+    program = "import conftest, os; print(os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS'])"
+    said = subprocess.run([sys.executable, "-c", program], cwd=course.ROOT, env=environment, capture_output=True, text=True)
+    assert said.stdout.split() == [threads, threads], said.stderr
 
 
 def test_lab_opens_the_learners_copy_without_news(lessons):

@@ -219,13 +219,13 @@ def one_at_a_time():
         yield
 
 
-def call(command, variables=None, heard=None, stoppable=False):
+def call(command, heard=None, stoppable=False):
     """Run a program in the course's folder to its end. Returns its exit code, never a negative one.
 
     Ctrl-C reaches the program too: we wait for what it makes of it (JupyterLab asks), then end if stoppable.
     heard: a list that collects its error output, which is shown all the same.
     """
-    environment = {**os.environ, "PYTHONUTF8": "1", **(variables or {})}
+    environment = {**os.environ, "PYTHONUTF8": "1"}
     child = subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", errors="replace",
                              stderr=None if heard is None else subprocess.PIPE)
     interrupted = False
