@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import __version__, assets, progress
@@ -148,20 +149,22 @@ def check_files() -> str:
 
 
 def check_progress() -> str:
-    folder = progress.state_file().parent
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    existing = nearest(progress.state_file().parent)
     if not os.access(existing, os.W_OK):
         raise RuntimeError(f"{existing} cannot be written; set COURSE_STATE to a folder of yours.")
     return f"{sum(len(section) for section in progress.read().values())} entries"
 
 
 def check_disk() -> str:
-    folder = assets.cache_folder()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free / 2 ** 30
+    free = shutil.disk_usage(nearest(assets.cache_folder())).free / 2 ** 30
     if free < 0.5:
         raise RuntimeError(f"only {free:.1f} GB are free where the models lie; free some space or set COURSE_CACHE.")
     return f"{free:.0f} GB free"
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the closest above it that exists."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def check_model() -> str:

@@ -131,7 +131,7 @@ def from_hugging_face(settings: dict, read: Read, device: str | torch.device = "
     return build(config, weights(read, config), device)
 
 
-def require(settings: dict, **known: tuple) -> None:
+def require_settings(settings: dict, **known: tuple) -> None:
     """Raise ValueError for a setting with a value that this course's Transformer would have to ignore.
 
     known: for each setting the values that we do as transformers does; the first is what a missing one means.
@@ -199,8 +199,9 @@ def llama_config(settings: dict) -> Config:
     """Config of a Llama (Touvron et al., 2023) from its config.json."""
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     settings = settings | {"rope_type": rope.get("type", "default")} | rope
-    require(settings, hidden_act=("silu",), attention_bias=(False,), mlp_bias=(False,), rope_type=("default",),
-            head_dim=(settings["hidden_size"] // settings["num_attention_heads"], None), partial_rotary_factor=(1.0,))
+    require_settings(settings, hidden_act=("silu",), attention_bias=(False,), mlp_bias=(False,), rope_type=("default",),
+                     head_dim=(settings["hidden_size"] // settings["num_attention_heads"], None),
+                     partial_rotary_factor=(1.0,))
     return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
                   d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
                   heads=settings["num_attention_heads"], kv_heads=settings.get("num_key_value_heads"),
@@ -230,8 +231,8 @@ def llama_weights(read: Read, config: Config) -> dict[str, Tensor]:
 
 def gpt2_config(settings: dict) -> Config:
     """Config of a GPT-2 from its config.json."""
-    require(settings, activation_function=("gelu_new", "gelu_pytorch_tanh"), scale_attn_weights=(True,),
-            scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,), tie_word_embeddings=(True,))
+    require_settings(settings, activation_function=("gelu_new", "gelu_pytorch_tanh"), scale_attn_weights=(True,),
+                     scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,), tie_word_embeddings=(True,))
     return Config(vocabulary=settings["vocab_size"], context=settings["n_positions"], d_model=settings["n_embd"],
                   layers=settings["n_layer"], heads=settings["n_head"], d_ff=settings.get("n_inner"), norm="layernorm",
                   norm_eps=settings["layer_norm_epsilon"], mlp="gelu_tanh", positions="learned", bias=True)
@@ -252,8 +253,8 @@ def gpt2_weights(read: Read, config: Config) -> dict[str, Tensor]:
 
 def bert_config(settings: dict) -> Config:
     """Config of a BERT (Devlin et al., 2018) from its config.json."""
-    require(settings, hidden_act=("gelu",), position_embedding_type=("absolute",), is_decoder=(False,),
-            add_cross_attention=(False,))
+    require_settings(settings, hidden_act=("gelu",), position_embedding_type=("absolute",), is_decoder=(False,),
+                     add_cross_attention=(False,))
     return Config(vocabulary=settings["vocab_size"], context=settings["max_position_embeddings"],
                   d_model=settings["hidden_size"], layers=settings["num_hidden_layers"],
                   heads=settings["num_attention_heads"], d_ff=settings["intermediate_size"], norm="layernorm",

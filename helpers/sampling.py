@@ -153,7 +153,7 @@ def read(model: "Transformer", ids: Tensor, real: Tensor | None, cache: "KVCache
                 hidden = model.hidden(ids[:, part], cache, None if real is None else real[:, part])     # (B, CHUNK, C)
                 advance(hidden.shape[1])
     except BaseException:
-        cache.truncate(begin)               # an interrupted pass leaves slots that only some layers have filled
+        cache.truncate(begin)               # a prompt that was only partly read is not kept
         raise
     return check_logits(model.head(hidden[:, -1]).float())                          # (B, C) -> (B, V)
 

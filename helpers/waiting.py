@@ -5,6 +5,10 @@ view, which `tools/execute.py` drops and nbval does not compare.
 """
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -26,8 +30,7 @@ def bar(total: int, label: str, unit: str = "", shown: bool = True) -> Iterator[
 
         widget = ipywidgets.IntProgress(value=0, max=total, description=label, style={"description_width": "initial"},
                                         layout={"width": "420px"})
-        display({WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}, raw=True,
-                metadata={"press_enter": {"transient": True}})
+        display(live(widget), raw=True, metadata={"press_enter": {"transient": True}})
 
         def step(count: int) -> None:
             widget.value += count
@@ -41,6 +44,11 @@ def bar(total: int, label: str, unit: str = "", shown: bool = True) -> Iterator[
 
         with tqdm(total=total, desc=label, unit=unit, leave=False) as progress:
             yield progress.update
+
+
+def live(widget: "ipywidgets.Widget") -> dict[str, Any]:
+    """The part of an output that shows a widget where a kernel runs."""
+    return {WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
 
 
 def in_notebook() -> bool:

@@ -16,7 +16,7 @@ from IPython.display import display
 
 from helpers import plots
 from helpers.plots import Picture
-from helpers.waiting import WIDGET
+from helpers.waiting import live
 
 if TYPE_CHECKING:
     from helpers.chat import Chat
@@ -26,8 +26,7 @@ WIDE = {"description_width": "130px"}
 
 def show(widget: ipywidgets.Widget, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
     """Display a widget together with its still form, as one output. data: MIME type to content, such as a Picture's."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    display({WIDGET: view} | data, raw=True, metadata=metadata or {})
+    display(live(widget) | data, raw=True, metadata=metadata or {})
 
 
 def show_picture(widget: ipywidgets.Widget, picture: Picture) -> None:

@@ -4,7 +4,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tools import execute, lesson_table, notebook_store
 
-VIEW = notebook_store.WIDGET_VIEW
+VIEW = notebook_store.WIDGET
 HEAD = new_markdown_cell("# 03 · Attention\n## How a token finds what it needs")
 ALT = {"image/png": {"alt": "Two bars of the same height."}}
 BUNDLE = {VIEW: {"model_id": "1"}, "image/png": "iVBORw0KGgo=", "text/plain": "Two bars"}

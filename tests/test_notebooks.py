@@ -140,7 +140,7 @@ def execution_times(notebook):
 
 @breaks("widget_views", "code cell 2")
 def widget_view(notebook):
-    code(notebook, 2).outputs[0].data[notebook_store.WIDGET_VIEW] = {"model_id": "1"}
+    code(notebook, 2).outputs[0].data[notebook_store.WIDGET] = {"model_id": "1"}
 
 
 @breaks("ids", "cell 2")

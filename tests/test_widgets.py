@@ -36,7 +36,7 @@ def explored(shown):
 
 def test_a_view_is_one_output_with_a_live_and_a_still_form(shown):
     *_, data, metadata = explored(shown)
-    assert set(data) == {widgets.WIDGET, "image/png", "text/plain"}
+    assert set(data) == {waiting.WIDGET, "image/png", "text/plain"}
     assert metadata["image/png"]["alt"] == data["text/plain"] == draw(2, "cat").alt
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from nbformat import NotebookNode, validator
 from IPython.core.inputtransformer2 import TransformerManager
 
+from helpers.waiting import WIDGET
 from tools import lesson_table, notebook_store
 
 CODE_LINES, CLASS_LINES = 12, 25
@@ -142,7 +143,7 @@ def metadata(notebook: NotebookNode) -> Found:
 def widget_views(notebook: NotebookNode) -> Found:
     """No widget where a reader without a kernel needs a picture."""
     for place, out in _outputs(notebook):
-        if notebook_store.WIDGET_VIEW in out.get("data", {}):
+        if WIDGET in out.get("data", {}):
             yield place, "a widget view is stored, which a reader without a kernel sees as an error"
 
 

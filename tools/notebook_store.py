@@ -13,6 +13,8 @@ from pathlib import Path
 
 import nbformat
 
+from helpers.waiting import WIDGET
+
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {                                      # what JupyterLab writes on saving, less the version
     "codemirror_mode": {"name": "ipython", "version": 3},
@@ -25,7 +27,6 @@ LANGUAGE_INFO = {                                      # what JupyterLab writes 
 NOTEBOOK_METADATA = ("kernelspec", "language_info", "press_enter")
 CELL_METADATA = ("tags", "press_enter")
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 STILL = ("image/png", "image/svg+xml", "text/html", "text/markdown")
 
 _WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)      # IntSlider(value=3, …)
@@ -107,7 +108,7 @@ def _tidy_output(output, cell, number: int):
     output.pop("transient", None)
     if "execution_count" in output:
         output.execution_count = cell.execution_count
-    if WIDGET_VIEW in output.get("data", {}):
+    if WIDGET in output.get("data", {}):
         raise ValueError(
             f"code cell {number} (id {cell.id}) shows a widget and nothing else: display it with its "
             "picture or text in one bundle, as helpers.widgets does"
@@ -142,7 +143,7 @@ def still(outputs: list[dict]) -> list[dict]:
         data = output.get("data", {})
         plain = "".join(data.get("text/plain", "")).strip()            # a file holds it as a list of lines
         if any(kind in data for kind in STILL) or plain and not _WIDGET_REPR.match(plain):
-            data.pop(WIDGET_VIEW, None)
+            data.pop(WIDGET, None)
     return lasting
 
 
