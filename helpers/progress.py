@@ -83,16 +83,3 @@ def in_words(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise type(error)(f"Progress cannot be kept in {folder} ({error.strerror or error}). "
                           "Set COURSE_STATE to a folder of yours that has room.") from error
-
-
-def show() -> None:
-    """Print, lesson by lesson, how many guesses you made and how many held."""
-    guesses = {key: value for key, value in read()["guesses"].items() if value.get("guess") is not None}
-    if not guesses:
-        print("No guess yet. Those you make in the lessons, and how many of them held, are counted here.")
-        return
-    for lesson in sorted({key.split(".")[0] for key in guesses}, key=lambda name: (len(name), name)):
-        mine = [value for key, value in guesses.items() if key.split(".")[0] == lesson]
-        held = [value for value in mine if value.get("outcome") == value["guess"]]
-        known = [value for value in mine if value.get("outcome") is not None]
-        print(f"Lesson {lesson:>3}: {len(mine)} guesses, {len(held)} of {len(known)} measured ones held.")

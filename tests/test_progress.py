@@ -16,10 +16,8 @@ def state(tmp_path, monkeypatch):
     return tmp_path / "state"
 
 
-def test_a_newcomer_has_done_nothing(capsys):
+def test_a_newcomer_has_done_nothing():
     assert progress.read() == {"guesses": {}, "exercises": {}}
-    progress.show()
-    assert capsys.readouterr().out.startswith("No guess yet.")
 
 
 def test_what_is_recorded_is_read_again():
@@ -66,11 +64,10 @@ def test_a_value_that_is_no_table_is_refused():
         progress.record("guesses", "0.a", 3)
 
 
-def test_entries_that_are_no_tables_are_left_out_and_kept(state, capsys):
+def test_entries_that_are_no_tables_are_left_out_and_kept(state):
     state.mkdir()
     (state / "progress.json").write_text('{"guesses": {"0.a": 3, "0.b": {"guess": "l"}, "0.c": 0}}', encoding="utf-8")
-    progress.show()
-    assert capsys.readouterr().out == "Lesson   0: 1 guesses, 0 of 0 measured ones held.\n"
+    assert progress.read() == {"guesses": {"0.b": {"guess": "l"}}, "exercises": {}}
     assert progress.read() == {"guesses": {"0.b": {"guess": "l"}}, "exercises": {}}
     progress.record("guesses", "0.d", {})
     kept = json.loads((state / "progress.json").read_text(encoding="utf-8"))["guesses"]
@@ -107,15 +104,4 @@ def test_a_folder_that_is_a_file_is_named(state):
 def test_a_file_that_cannot_be_read_is_named(state):
     (state / "progress.json").mkdir(parents=True)
     with pytest.raises(OSError, match=r"^Progress cannot be kept in .*state \(.*\). Set COURSE_STATE to a folder"):
-        progress.show()
-
-
-def test_show_counts_guesses_by_lesson(capsys):
-    kept = {"question": "?", "choices": ["l", "r"]}
-    progress.record("guesses", "0.a", kept | {"guess": "l", "outcome": "l"})
-    progress.record("guesses", "0.b", kept | {"guess": "l", "outcome": "r"})
-    progress.record("guesses", "0.c", kept | {"guess": None})
-    progress.record("guesses", "10.a", kept | {"guess": "l"})
-    progress.show()
-    assert capsys.readouterr().out == ("Lesson   0: 2 guesses, 1 of 2 measured ones held.\n"
-                                       "Lesson  10: 1 guesses, 0 of 0 measured ones held.\n")
+        progress.read()

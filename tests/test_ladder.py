@@ -1,0 +1,237 @@
+"""The check itself: each rung of the ladder, answers that hang or raise, and what is kept of a result."""
+import re
+import threading
+import time
+
+import pytest
+import torch
+
+import helpers.exercises
+from helpers.exercises import check, hint, ladder, overview, progress, running
+from helpers.exercises.comparing import difference
+from helpers.exercises.exercise import Exercise, Mistake, Property
+from helpers.exercises.ladder import examine
+from helpers.progress import read
+
+
+def double_rows(x, n):
+    return torch.stack([row * n for row in x]) if len(x) else x
+
+
+SAME_SUM = Property("doubling twice is doubling by four", lambda answer: None if torch.equal(
+    answer(answer(torch.ones(2, 3), 2), 2), 4 * torch.ones(2, 3)) else "ones became other than fours.")
+DOUBLE = Exercise(
+    id="9.1", name="double", title="Double", minutes=1, oracle=double_rows, gradients=(0,),
+    cases=lambda draw: [(torch.full((rows, rows + 1), draw.uniform(1, 2)), 2) for rows in range(1, 6)],
+    mistakes=(Mistake(lambda x, n: x + n, "You add."), Mistake(lambda x, n: x ** n, "You raise."),
+              Mistake(lambda x, n: (x * n).detach(), "You cut the gradient off.")),
+    hints=("Nudge.", "Key."), properties=(SAME_SUM,))
+
+
+def in_place(x, n):
+    with torch.no_grad():
+        return x.mul_(n).clone()
+
+
+@pytest.mark.parametrize("answer, state, said", [
+    (lambda x, n: x * n, "passed", "5 inputs equal to the plain loops, and doubling twice is doubling by four, and so "
+                                   "is the gradient."),
+    (lambda x, n: n * x.clone(), "passed", "passed"),
+    (lambda x, n: None, "not yet", "It returned None."),
+    (lambda x, n: (x * n).tolist(), "not yet", "the result is a list, expected a Tensor"),
+    (lambda x, n: (x * n)[None], "not yet", "the result is (1, 1, 2), expected (1, 2)"),
+    (lambda x, n: (x * n).double(), "not yet", "is torch.float64, expected torch.float32"),
+    (lambda x, n: x * n / 0, "not yet", "[0, 0] is inf"),
+    (lambda x, n: x * float("nan"), "not yet", "not every number is finite"),
+    (in_place, "not yet", "It changes the input it was given."),
+    (lambda x, n: x - 1, "not yet", "the values are not"),
+    (lambda x, n: x + n, "not yet", "You add."),
+    (lambda x, n: (x * n).detach(), "not yet", "You cut the gradient off."),
+    (lambda x, n: (x * n).detach() + 0 * x, "not yet", "the gradient by argument 1"),
+    (lambda x, n: x * n if x.numel() != 6 or n != 2 or x.detach()[0, 0] != 1 else x, "not yet", "ones became other"),
+    (lambda x: x, "not yet", "with 2 arguments"),
+    (lambda x, n, *, loud=False: x * n, "passed", "passed"),
+])
+def test_each_rung_stops_the_climb(answer, state, said):
+    report = examine(DOUBLE, answer)
+    assert report.state == state and said in report.text, report.text
+    assert len(report.text.splitlines()) <= 8
+
+
+def test_the_learners_own_line_is_shown():
+    source = "def double(x, n):\n    table = {}\n    return helper(table, n)\ndef helper(table, n):\n    return table[n]\n"
+    import linecache
+    linecache.cache["<their cell>"] = (len(source), None, source.splitlines(keepends=True), "<their cell>")
+    names = {}
+    exec(compile(source, "<their cell>", "exec"), names)
+    report = examine(DOUBLE, names["double"])
+    assert "It stopped with an error.\n    line 5: return table[n]\n    KeyError: 2\n" in report.text
+    assert "The call was double(" in report.text
+
+
+def test_an_error_inside_a_library_is_shown_at_the_learners_line():
+    def double(x, n):
+        return torch.cat([x, n])
+    assert "line " in (text := examine(DOUBLE, double).text) and "return torch.cat([x, n])" in text
+
+
+def test_an_answer_that_never_returns_is_stopped():
+    def double(x, n):
+        while n:
+            try:
+                n += 1
+            except Exception:                                 # does not hold it up
+                n = 1
+    report = examine(DOUBLE, double, limit=0.3)
+    assert re.search(r"did not return within 0.3 seconds and was stopped, at line \d+: \w+", report.text), report.text
+    assert "come closer to its end?" in report.text
+    assert not [thread for thread in threading.enumerate() if thread.name == "answer"]
+
+
+def test_an_answer_that_cannot_be_stopped_is_left_behind(monkeypatch):
+    monkeypatch.setattr(running, "GRACE", 0.1)
+    report = examine(DOUBLE, lambda x, n: time.sleep(1), limit=0.1)
+    assert "It still runs and cannot be stopped from here: restart the kernel" in report.text
+    for thread in threading.enumerate():                      # here it does end, after its second
+        if thread.name == "answer":
+            thread.join()
+
+
+def test_an_interrupt_by_the_learner_takes_the_answer_along(monkeypatch):
+    monkeypatch.setattr(running, "wait", lambda thread, seconds: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        running.within(60, lambda: [n for n in iter(int, 1)])
+    assert not [thread for thread in threading.enumerate() if thread.name == "answer"]
+
+
+def test_an_expected_error_must_be_raised():
+    def refuses(n):
+        if n < 0:
+            raise ValueError(f"n is {n}")
+        return n
+    exercise = Exercise("9.2", "root", "Root", 1, refuses, lambda draw: [(n,) for n in (1, 4, -1)],
+                        (Mistake(abs, "You take -1 for 1."),), ("a", "b"))
+
+    class Finer(ValueError):
+        pass
+
+    def finer(n):
+        if n < 0:
+            raise Finer
+        return n
+    assert examine(exercise, refuses).passed and examine(exercise, finer).passed
+    assert "It accepts what it must refuse.\n    root(-1) gave 1, expected ValueError." in examine(exercise, abs).text
+    assert "It raises the wrong error." in examine(exercise, lambda n: n if n > 0 else {}[n]).text
+    assert "SystemExit" in examine(exercise, lambda n: raise_exit()).text
+
+
+def raise_exit():
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("answer", [None, 3, [1, 2]])
+def test_a_result_instead_of_a_function_is_refused(answer):
+    with pytest.raises(TypeError, match=r'give the function itself: check\("9.1", double\)'):
+        examine(DOUBLE, answer)
+
+
+@pytest.mark.parametrize("got, expected, said", [
+    ([1, 2], [1, 2], None), ((1, 2), [1, 2], None), ({1: 2.0}, {1: 2}, None), (torch.tensor(2.0), 2.0, None),
+    (True, 1, "a bool"), (1.5, 1, "a float"), ("a", b"a", "a str"), ([1], [1, 2], "the length is 1, expected 2"),
+    ({"a": [1, 3]}, {"a": [1, 2]}, "['a'][1] is 3, expected 2"), ({}, {1: 2}, "[1] is missing"),
+    ({1: 2, 3: 4}, {1: 2}, "[3] is 4, expected missing"), (float("nan"), 1.0, "nan"), (1.0000001, 1.0, None),
+    (torch.tensor([1.0, -torch.inf]), torch.tensor([1.0, -torch.inf]), None),
+    (torch.tensor([1.0, 2.0]), torch.tensor([1.0, -torch.inf]), "[1] is 2, expected -inf"),
+    (torch.tensor([[1.0, 2.0]]), torch.tensor([1.0, 2.0]), "(1, 2), expected (2,)"), ({1, 2}, {1}, "{1, 2}"),
+])
+def test_differences_are_said_in_words(got, expected, said):
+    found = difference(got, expected, 1e-5)
+    assert (found is None) if said is None else said in str(found)
+
+
+def test_a_long_answer_that_differs_is_cut():
+    exercise = Exercise("9.3", "f", "F", 1, lambda n: list(range(n)), lambda draw: [(n,) for n in (90, 100)], (), ("", ""))
+    text = examine(exercise, lambda n: [*range(n - 1), 0]).text
+    assert "[89] is 0, expected 89" in text and max(map(len, text.splitlines())) < 130
+
+
+# ---- what is kept
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch):
+    """One lesson with one exercise, and a progress file of its own."""
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    monkeypatch.setattr(helpers.exercises, "lessons", lambda: {"09_doubling": (DOUBLE,)})
+    return tmp_path
+
+
+def test_a_pass_is_kept_and_a_later_failure_does_not_take_it_back(registered, capsys):
+    def stub(x, n):
+        raise NotImplementedError()
+    check("9.1", stub)
+    assert read()["exercises"] == {} and "9.1 double: not started." in capsys.readouterr().out
+    check("9.1", lambda x, n: x + n)
+    assert read()["exercises"] == {"9.1": {"passed": False}}
+    check("9.1", lambda x, n: x * n)
+    check("9.1", lambda x, n: x)
+    assert read()["exercises"] == {"9.1": {"passed": True}}
+
+
+def test_nbgrader_sees_a_failure_as_an_error(registered, monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    check("9.1", lambda x, n: x * n)
+    with pytest.raises(AssertionError, match="You add"):
+        check("9.1", lambda x, n: x + n)
+
+
+def test_an_unknown_exercise_is_refused(registered):
+    for call in (lambda: check("9.7", len), lambda: hint("9.7")):
+        with pytest.raises(ValueError, match="id is '9.7'; the exercises are 9.1."):
+            call()
+
+
+def test_hints_are_folded(registered, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    hint("9.1")
+    assert shown[0]["text/html"].count("<details>") == 2 and "Nudge." in shown[0]["text/plain"]
+
+
+def test_progress_shows_lessons_exercises_and_guesses(registered, capsys):
+    from helpers.progress import record
+    kept = {"question": "?", "choices": ["l", "r"]}
+    record("guesses", "0.a", kept | {"guess": "l", "outcome": "l"})
+    record("guesses", "0.b", kept | {"guess": "l", "outcome": "r"})
+    record("guesses", "0.c", kept | {"guess": None})
+    record("guesses", "0b.a", kept | {"guess": "l"})
+    record("guesses", "10.a", kept | {"guess": "l"})
+    progress()
+    assert capsys.readouterr().out.splitlines() == [
+        "Lesson   0   2 guesses, 1 of 2 measured held",
+        "Lesson  0b   1 guess, 0 of 0 measured held",
+        "Lesson   9   exercises: 0 of 1 done   9.1 open",
+        "Lesson  10   1 guess, 0 of 0 measured held",
+        "Next: 9.1 Double (1 minutes), in exercises/09_doubling.ipynb."]
+    check("9.1", lambda x, n: x * n)
+    capsys.readouterr()
+    progress()
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "Lesson   9   exercises: 1 of 1 done   9.1 done",
+        "Lesson  10   1 guess, 0 of 0 measured held",
+        "Every exercise of this lesson is done."]
+    progress("09")
+    assert capsys.readouterr().out.splitlines() == [
+        "Lesson   9   exercises: 1 of 1 done   9.1 done", "Every exercise of this lesson is done."]
+    with pytest.raises(ValueError, match="lesson is '9'; those with exercises are 09."):
+        progress("9")
+
+
+def test_the_overview_escapes_what_it_shows():
+    strange = Exercise("9.1", "f", "<b> & 'c'", 1, len, lambda draw: [], (), ("", ""))
+    page = overview.as_html([overview.Row("9", [(strange, False)], 0, 0, 0)], "a < b")
+    assert "&lt;b&gt;" in page and "a &lt; b" in page and "<b>" not in page
+
+
+def test_the_limit_is_the_one_that_is_stated():
+    assert running.LIMIT == ladder.LIMIT and f"{running.LIMIT:g} seconds" in check.__doc__
