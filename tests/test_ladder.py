@@ -59,7 +59,8 @@ def test_each_rung_stops_the_climb(answer, state, said):
 
 
 def test_the_learners_own_line_is_shown():
-    source = "def double(x, n):\n    table = {}\n    return helper(table, n)\ndef helper(table, n):\n    return table[n]\n"
+    source = ("def double(x, n):\n    table = {}\n    return helper(table, n)\n"
+              "def helper(table, n):\n    return table[n]\n")
     import linecache
     linecache.cache["<their cell>"] = (len(source), None, source.splitlines(keepends=True), "<their cell>")
     names = {}
@@ -136,8 +137,8 @@ def test_a_result_instead_of_a_function_is_refused(answer):
 
 
 @pytest.mark.parametrize("got, expected, said", [
-    ([1, 2], [1, 2], None), ((1, 2), [1, 2], None), ({1: 2.0}, {1: 2}, None), (torch.tensor(2.0), 2.0, None),
-    (True, 1, "a bool"), (1.5, 1, "a float"), ("a", b"a", "a str"), ([1], [1, 2], "the length is 1, expected 2"),
+    ([1, 2], [1, 2], None), ((1, 2), [1, 2], None), ({1: 2}, {1: 2.0}, None), (torch.tensor(2.0), 2.0, None),
+    (True, 1, "a bool"), (1.0, 1, "a float"), ("a", b"a", "a str"), ([1], [1, 2], "the length is 1, expected 2"),
     ({"a": [1, 3]}, {"a": [1, 2]}, "['a'][1] is 3, expected 2"), ({}, {1: 2}, "[1] is missing"),
     ({1: 2, 3: 4}, {1: 2}, "[3] is 4, expected missing"), (float("nan"), 1.0, "nan"), (1.0000001, 1.0, None),
     (torch.tensor([1.0, -torch.inf]), torch.tensor([1.0, -torch.inf]), None),
@@ -150,7 +151,8 @@ def test_differences_are_said_in_words(got, expected, said):
 
 
 def test_a_long_answer_that_differs_is_cut():
-    exercise = Exercise("9.3", "f", "F", 1, lambda n: list(range(n)), lambda draw: [(n,) for n in (90, 100)], (), ("", ""))
+    exercise = Exercise("9.3", "f", "F", 1, lambda n: list(range(n)), lambda draw: [(n,) for n in (90, 100)], (),
+                        ("", ""))
     text = examine(exercise, lambda n: [*range(n - 1), 0]).text
     assert "[89] is 0, expected 89" in text and max(map(len, text.splitlines())) < 130
 

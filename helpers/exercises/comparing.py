@@ -39,8 +39,9 @@ class Difference(NamedTuple):
 def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
     """The first of the coarsest differences; None when both are equal.
 
-    Tensors must agree in shape (nothing is broadcast), dtype and numbers; a number may be any type of number; a tuple
-    may stand for a list. tolerance: between two floats, absolute and relative to the expected one.
+    Tensors must agree in shape (nothing is broadcast), dtype and numbers. A whole number may stand for a float, a tuple
+    for a list, and a tensor of no dimension or a NumPy number for a number.
+    tolerance: between two floats, absolute and relative to the expected one.
     """
     return min(differences(got, expected, tolerance, ""), key=lambda found: KINDS.index(found.kind), default=None)
 

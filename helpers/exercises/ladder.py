@@ -181,7 +181,8 @@ def stopped_with_error(exercise: Exercise, case: tuple, error: BaseException, wa
 def differs(exercise: Exercise, case: tuple, got: Any, expected: Any, what: Difference) -> tuple[str, list[str]]:
     """A headline and the evidence: both results where they are short, otherwise the first place that differs."""
     both = [f"{word:9} {brief(value)}" for word, value in (("gave", got), ("expected", expected))]
-    short = max(map(len, both)) <= WIDTH and what.kind == "values" and not any(cut in "".join(both) for cut in ("...", "a tensor of"))
+    whole = not any(mark in line for line in both for mark in ("...", "a tensor of"))
+    short = whole and what.kind == "values" and max(map(len, both)) <= WIDTH
     return HEADLINES[what.kind], [call(exercise, case), *(both if short else [cut(f"{what}.")])]
 
 
