@@ -1,0 +1,106 @@
+"""Numbers as lines, points and bars: the plain charts of the lessons. Pictures of one idea each are in `plots`.
+
+    charts.lines({"loss": (steps, losses)}, "The loss falls fast, then slowly", "step", "loss")
+    charts.bars(["German", "Japanese"], {"GPT-2": [2.1, 3.4]}, "Some languages cost more", "tokens per English token")
+
+Numbers in a picture's words are marked ≈, because their last digits may depend on the machine.
+"""
+from collections.abc import Iterable, Mapping, Sequence
+
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from helpers.plots import ACCENT, INK, QUIET, SECOND, Picture, in_style, new_figure, picture
+from helpers.proof import approximately
+
+Points = tuple[Sequence[float], Sequence[float]]             # the x and the y of a series, equally many
+
+COLOURS = (ACCENT, SECOND, "#7b3f6e", QUIET, "#3f7d4e", "#b5483a")
+STROKES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))   # so that series can be told apart in grey
+MARKERS = ("o", "s", "^", "D", "v", "P")
+FILLS = ("", "///", "...", "xxx", "\\\\\\", "++")
+MOST = len(COLOURS)                                          # series in one chart
+PALE = "#e5e7eb"
+
+
+@in_style
+def lines(series: Mapping[str, Points], title: str, x_label: str, y_label: str,
+          points: Mapping[str, Points] | None = None, log_x: bool = False, log_y: bool = False) -> Picture:
+    """Lines through points, one for each series.
+
+    series: name -> (xs, ys). points: the same, drawn as dots without a line. log_x, log_y: equal steps multiply.
+    Raises ValueError when there is nothing to draw, too much, or an x has no y.
+    """
+    points = dict(points or {})
+    every = {**series, **points}
+    check(every, ((len(xs), len(ys)) for xs, ys in every.values()))
+    figure, area = new_figure(7.5, 3.6)
+    for number, (name, (xs, ys)) in enumerate(every.items()):
+        look = {"color": COLOURS[number], "label": name, "marker": MARKERS[number], "markersize": 5}
+        if name in points:
+            area.plot(xs, ys, linestyle="", markeredgecolor="white", **look)
+        else:
+            area.plot(xs, ys, linestyle=STROKES[number], linewidth=2, **look | ({} if len(xs) < 20 else {"marker": ""}))
+    area.set(title=title, xlabel=x_label, ylabel=y_label)
+    for axis, logarithmic in ((area.xaxis, log_x), (area.yaxis, log_y)):
+        if logarithmic:
+            multiply(axis)
+    area.grid(color=PALE, linewidth=0.8)
+    area.set_axisbelow(True)
+    if len(every) > 1:
+        area.legend(frameon=False)
+    said = [f"{name}: {len(xs)} points" if name in points else
+            f"{name} goes from {approximately(ys[0])} at {approximately(xs[0])} to {approximately(ys[-1])} at "
+            f"{approximately(xs[-1])}" for name, (xs, ys) in every.items()]
+    return picture(figure, f"{title}. {y_label} against {x_label}. {'; '.join(said)}.")
+
+
+@in_style
+def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, value_label: str,
+         intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None, limit: float | None = None) -> Picture:
+    """Lying bars, one for each label in each series, each with its number.
+
+    series: name -> a value for each label. intervals: name -> (low, high) for each label, drawn as whiskers.
+    limit: a value to compare with, drawn as a dashed line.
+    Raises ValueError when there is nothing to draw, too much, or a label has no value.
+    """
+    check(series, ((len(labels), len(values)) for values in series.values()))
+    height = 0.8 / len(series)
+    figure, area = new_figure(7.5, 0.9 + len(labels) * (0.14 + 0.2 * len(series)))
+    longest = max(max(values) for values in series.values())
+    for number, (name, values) in enumerate(series.items()):
+        places = [label + (number - (len(series) - 1) / 2) * height for label in range(len(labels))]
+        area.barh(places, values, height * 0.9, color=COLOURS[number], hatch=FILLS[number], edgecolor="white",
+                  linewidth=0, label=name)
+        whiskers = (intervals or {}).get(name) or [(value, value) for value in values]
+        for place, value, (low, high) in zip(places, values, whiskers, strict=True):
+            if high > low:
+                area.plot([low, high], [place, place], color=INK, linewidth=1.4)
+            area.text(max(value, high) + longest / 90, place, f"{value:.3g}", va="center", fontsize=8.5)
+            longest = max(longest, high)
+    if limit is not None:
+        area.axvline(limit, color=INK, linestyle="--", linewidth=1)
+    area.set_yticks(range(len(labels)), labels)
+    area.invert_yaxis()
+    area.set(title=title, xlabel=value_label, xlim=(0, longest * 1.12))
+    if len(series) > 1:
+        area.legend(frameon=False, loc="best", fontsize=8.5)
+    said = [f"{name}: " + ", ".join(f"{label} {approximately(value)}" for label, value in zip(labels, values))
+            for name, values in series.items()]
+    return picture(figure, f"{title}. Bars of {value_label}. {'; '.join(said)}.")
+
+
+def check(series: Mapping[str, object], lengths: Iterable[tuple[int, int]]) -> None:
+    """Refuse what cannot be drawn. lengths: of both sides of each series."""
+    if not 1 <= len(series) <= MOST:
+        raise ValueError(f"series holds {len(series)}; give 1 to {MOST}, which can still be told apart.")
+    for name, (one, other) in zip(series, lengths, strict=True):
+        if one != other or not one:
+            raise ValueError(f"series {name!r} has {one} and {other} numbers; give equally many, at least one.")
+
+
+def multiply(axis: Axis) -> None:
+    """Make equal steps of an axis multiply, with plain numbers beside them: 1,000 and not 10³."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())

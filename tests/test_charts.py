@@ -1,0 +1,44 @@
+"""Charts: drawn with their words, and refused with a sentence when there is nothing to compare."""
+import io
+
+import pytest
+from PIL import Image
+
+from helpers import charts
+
+STEPS = {"loss": ([1, 2, 4], [3.0, 2.0, 1.5]), "a straight line": ([1, 4], [3.0, 1.0])}
+
+
+def test_lines_say_where_each_begins_and_ends():
+    drawn = charts.lines(STEPS, "It falls", "step", "loss in nats", points={"seen": ([1, 2], [2.5, 2.6])}, log_x=True)
+    assert drawn.alt == ("It falls. loss in nats against step. loss goes from ≈3 at ≈1 to ≈1.5 at ≈4; a straight line "
+                         "goes from ≈3 at ≈1 to ≈1 at ≈4; seen: 2 points.")
+    assert Image.open(io.BytesIO(drawn.png)).getpixel((2, 2))[:3] == (255, 255, 255)
+
+
+def test_bars_say_every_number():
+    drawn = charts.bars(["de", "ja"], {"gpt2": [1.5, 3.25], "o200k": [1, 1]}, "Some cost more", "tokens", limit=1,
+                        intervals={"gpt2": [(1, 2), (3, 3.5)]})
+    assert drawn.alt == "Some cost more. Bars of tokens. gpt2: de ≈1.5, ja ≈3.25; o200k: de ≈1, ja ≈1."
+    assert drawn.width == 720
+
+
+def test_equal_steps_multiply_on_both_axes():
+    one, other = (charts.lines(STEPS, "It falls", "step", "loss", log_y=log_y) for log_y in (False, True))
+    assert one.png != other.png and one.alt == other.alt
+
+
+@pytest.mark.parametrize("series, said", [
+    ({}, "series holds 0; give 1 to 6"),
+    ({str(n): ([1], [1]) for n in range(7)}, "series holds 7; give 1 to 6"),
+    ({"a": ([1, 2], [1])}, "series 'a' has 2 and 1 numbers; give equally many"),
+    ({"a": ([], [])}, "series 'a' has 0 and 0 numbers; give equally many, at least one."),
+])
+def test_what_cannot_be_drawn_is_refused(series, said):
+    with pytest.raises(ValueError, match=said):
+        charts.lines(series, "t", "x", "y")
+
+
+def test_a_label_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
+        charts.bars(["one", "two"], {"a": [1]}, "t", "v")
