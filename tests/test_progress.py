@@ -2,12 +2,17 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import tempfile
+import types
 from pathlib import Path
 
 import pytest
 
 from helpers import progress
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +56,84 @@ def test_an_interrupted_write_leaves_the_old_file(state, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         progress.record("guesses", "0.a", {"guess": "right"})
     assert progress.read()["guesses"]["0.a"] == {"guess": "left"}
-    assert [file.name for file in state.iterdir()] == ["progress.json"]
+    assert sorted(file.name for file in state.iterdir()) == ["progress.json", "progress.lock"]
 
+
+def test_facts_join_those_that_are_known():
+    progress.record("guesses", "0.a", {"guess": "left"})
+    progress.record("guesses", "0.a", {"outcome": "right"})
+    progress.record("guesses", "0.a", {"guess": "right"})
+    assert progress.read()["guesses"] == {"0.a": {"guess": "right", "outcome": "right"}}
+
+
+# ---- several notebooks at once
+
+WRITER = """
+import sys
+from helpers import progress
+for i in range(30):
+    progress.record("exercises", f"{sys.argv[1]}.{i}", {"passed": True})
+    progress.record("guesses", "0.a", {sys.argv[1]: i})
+"""
+
+
+def test_notebooks_that_write_at_once_lose_nothing(state):
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(n)], cwd=ROOT) for n in range(4)]
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        now = len(progress.read()["exercises"])             # a reader sees whole files, and more and more
+        assert now >= seen
+        seen = now
+    assert [writer.returncode for writer in writers] == [0] * 4
+    assert set(progress.read()["exercises"]) == {f"{n}.{i}" for n in range(4) for i in range(30)}
+    assert progress.read()["guesses"]["0.a"] == {str(n): 29 for n in range(4)}
+    assert sorted(file.name for file in state.iterdir()) == ["progress.json", "progress.lock"]
+
+
+HOLDER = """
+import time
+from helpers import progress
+progress.record("guesses", "0.a", {})
+with progress.turn():
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_that_is_killed_gives_its_turn_back(monkeypatch):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE)
+    assert holder.stdout.readline().strip() == b"mine"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="another notebook has held it for too long"):
+        patch.setattr(progress, "PATIENCE", 0.1)
+        progress.record("guesses", "0.b", {})
+    holder.kill()
+    holder.communicate()
+    progress.record("guesses", "0.b", {})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the real one is used here")
+def test_on_windows_its_own_lock_is_used(state, monkeypatch):
+    """Simulated: two refusals, then the lock."""
+    answers, calls = [errno.EACCES, errno.EDEADLK, None], []
+
+    def locking(file, mode, size):
+        calls.append((mode, size))
+        if (code := answers.pop(0)) is not None:
+            raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locking), raising=False)
+        patch.setattr(progress, "fcntl", None)
+        progress.record("guesses", "0.a", {"guess": "left"})
+    assert calls == [(2, 1)] * 3 and progress.read()["guesses"]["0.a"] == {"guess": "left"}
+
+
+def test_a_newcomer_who_looks_leaves_no_folder_behind(state):
+    progress.read()
+    assert not state.exists()
+
+
+# ---- what cannot be kept
 
 def test_an_unknown_section_is_refused():
     with pytest.raises(ValueError, match="section is 'notes'; choose one of guesses, exercises"):
