@@ -4,7 +4,10 @@
     python3 course.py lab               open the lessons in JupyterLab, in your own copy (my_course/)
     python3 course.py test [...]        run the tests; --quick leaves out notebooks and browser; the rest
                                         goes to pytest
+    python3 course.py progress          print which exercises are done and what comes next
     python3 course.py execute [03 ...]  run lessons again and store what they show
+    python3 course.py build             make the exercises from the solutions, and the README's table of
+                                        lessons; --check only says what is stale
     python3 course.py bench [name]      time our code beside its peers
     python3 course.py report            print what to paste into a bug report
 
@@ -81,6 +84,18 @@ def execute(options, extra):
     return call([set_up({"lab", "test"}, options.here).python, "tools/execute.py", *extra])
 
 
+def build(options, extra):
+    """Make exercises/ from solutions/, and the README's table of lessons. It needs no environment."""
+    from tools import build as builder                 # here, so that an old Python can read this file
+
+    return builder.build(ROOT, options.check)
+
+
+def progress(options, extra):
+    """Print which exercises are done, which are open, and what comes next; set nothing up."""
+    return call([ready(options.here).python, "-m", "helpers.exercises"])
+
+
 def bench(options, extra):
     """Print a table of our code beside its peers."""
     return call([set_up({"lab", "test"}, options.here).python, "-m", "benchmarks", *extra])
@@ -88,14 +103,19 @@ def bench(options, extra):
 
 def report(options, extra):
     """Print the state of the environment as it is; set nothing up."""
-    found = probe(sys.executable if options.here else venv_python())
+    return call([ready(options.here).python, "-m", "helpers.environment", *extra])
+
+
+def ready(here):
+    """The Interpreter of an environment that is there; nothing is set up."""
+    found = probe(sys.executable if here else venv_python())
     if found is None:
         raise Stop(f"There is no working .venv: run `python3 course.py lab` first. This is Python "
                    f"{platform.python_version()} on {platform.platform()}, with {free_gb():.1f} GB free.")
-    return call([found.python, "-m", "helpers.environment", *extra])
+    return found
 
 
-COMMANDS = (lab, test, execute, bench, report)
+COMMANDS = (lab, test, progress, execute, build, bench, report)
 
 
 # ---------------------------------------------------------------- the learner's copy
@@ -180,10 +200,14 @@ def parse(arguments):
             command.add_argument("--port", type=int, help="of JupyterLab; its own options follow a --")
         if function is test:
             command.add_argument("--quick", action="store_true", help="leave out notebooks and browser")
+        if function is build:
+            command.add_argument("--check", action="store_true", help="write nothing; say what is stale")
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options, extra = parser.parse_known_args(arguments[:split])
     if options.run is lab and extra:
         parser.error(f"lab does not know {' '.join(extra)!r}: options for JupyterLab come after a --")
+    if options.run in (build, progress) and extra:
+        parser.error(f"{options.run.__name__} does not know {' '.join(extra)!r}")
     return options, extra + arguments[split + 1:]
 
 

@@ -335,7 +335,7 @@ def test_lab_opens_the_learners_copy_without_news(lessons):
     assert command[-1] == "--debug"
 
 
-@pytest.mark.parametrize("words", [["lab", "--prot", "9999"], ["lab", "03"], ["build"], []])
+@pytest.mark.parametrize("words", [["lab", "--prot", "9999"], ["lab", "03"], ["build", "03"], ["progress", "03"], []])
 def test_unknown_words_are_refused(words, capsys):
     with pytest.raises(SystemExit) as end:
         course.parse(words)

@@ -2,14 +2,17 @@
 from pathlib import Path
 
 import pytest
+from nbformat import validator
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import lesson_table, notebook_form, notebook_store
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb")) + sorted(ROOT.glob("solutions/*.ipynb"))
+EXERCISES = sorted(ROOT.glob("exercises/*.ipynb"))
 NAME = "03_attention.ipynb"
 SETUP = "import helpers"
+ANSWER = "def half(x):\n    # 1. divide\n    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -18,16 +21,23 @@ def test_stored_notebook(path):
     assert notebook_form.file_problems(path, setup) == []
 
 
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_exercises_notebook(path):
+    """It is not executed; that its bytes are what follows from its solutions is shown in test_build.py."""
+    notebook = notebook_store.read(path)
+    assert list(validator.iter_validate(notebook)) == []
+    assert notebook_form.setup_cell(notebook) == notebook_form.setup_cell(notebook_store.read(NOTEBOOKS[0]))
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+
+
 def test_readme_table_is_up_to_date():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    current = lesson_table.with_table(readme, ROOT / "notebooks")
-    assert current == readme, "run: python tools/execute.py --tables"
+    assert not lesson_table.rewrite(ROOT, check=True), "run: python3 course.py build"
 
 
 # The checker: a notebook that keeps every rule, and changes that each break one
 
 def good():
-    """A small notebook in stored form: one claim, one picture, one cell in five free of the comparison."""
+    """A small notebook in stored form: a claim, a picture, one cell in six free of the comparison, an exercise."""
     picture = new_output(
         "display_data",
         data={"image/png": "iVBORw0KGgo=", "text/plain": "A picture"},
@@ -43,9 +53,13 @@ def good():
         new_code_cell("verdict('A1', 2.0)", outputs=[proof], metadata={"tags": ["claim:A1"]}),
         new_code_cell("x = 2\nprint(x)", outputs=[stream("2")]),
         new_code_cell("if x:\n    assert seconds() < 9\n", outputs=[stream("0.31 s")], metadata=free),
+        new_markdown_cell("## 3.1 Half of it"),
+        new_code_cell(ANSWER),
+        new_code_cell('check("3.1", half)', outputs=[stream("3.1 half: passed. 9 inputs.")]),
+        new_code_cell('hint("3.1")'),
     ]
     notebook = new_notebook(cells=cells, metadata={"press_enter": {"minutes": 1, "memory_mb": 900}})
-    for number, cell in enumerate(cells[1:], 1):
+    for number, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
         cell.execution_count = number
     notebook_store.tidy_source(notebook)
     notebook_store.tidy(notebook)
@@ -93,7 +107,7 @@ def result_of_another_run(notebook):
     code(notebook, 5).outputs = [new_output("execute_result", data={"text/plain": "2"}, execution_count=9)]
 
 
-@breaks("counts", "code cell 6")
+@breaks("counts", "code cell 9")
 def empty_cell(notebook):
     notebook.cells.append(new_code_cell("", id="empty"))
 
@@ -178,6 +192,11 @@ def class_of_26_lines(notebook):
     code(notebook, 4).source = "class A:\n" + "    # a line\n" * 24 + "    x = 1"
 
 
+@breaks("code_lines", "code cell 6")
+def answer_of_31_lines(notebook):
+    code(notebook, 6).source = ANSWER.replace("    return", "    x += 1\n" * 26 + "    return")
+
+
 @breaks("words", "file")
 def too_many_words(notebook):
     notebook.cells.append(new_markdown_cell("word " * 2500, id="long"))
@@ -219,7 +238,7 @@ def assertion_never_reached(notebook):
 
 
 @breaks("ignored", "file")
-def two_cells_in_five(notebook):
+def two_cells_in_six(notebook):
     code(notebook, 3).metadata["tags"].append("nbval-ignore-output")
 
 
@@ -231,6 +250,36 @@ def claim_without_verdict(notebook):
 @breaks("claims", "code cell 3")
 def verdict_without_claim(notebook):
     code(notebook, 3).metadata["tags"] = []
+
+
+@breaks("exercises", "cell 8, line 3")
+def solution_without_its_end(notebook):
+    code(notebook, 6).source = ANSWER.replace("END", "FIN")
+
+
+@breaks("exercises", "cell 9, line 1")
+def hint_for_another_exercise(notebook):
+    code(notebook, 8).source = 'hint("3.2")'
+
+
+@breaks("grading", "cell 8")
+def answer_that_nbgrader_does_not_know(notebook):
+    del code(notebook, 6).metadata["nbgrader"]
+
+
+@breaks("grading", "cell 9")
+def check_that_gives_two_points(notebook):
+    code(notebook, 7).metadata["nbgrader"]["points"] = 2
+
+
+@breaks("grading", "cell 10")
+def hint_that_is_graded(notebook):
+    code(notebook, 8).metadata["nbgrader"] = {"grade": True}
+
+
+@breaks("passed", "cell 9")
+def solution_that_does_not_pass(notebook):
+    code(notebook, 7).outputs = [stream("3.1 half: not yet. The type is right; the values are not.")]
 
 
 @pytest.mark.parametrize("rule, place, change", BREAKS)
@@ -282,7 +331,7 @@ def test_code_formulas_and_links_are_not_prose():
     ("line_ends", lambda raw: raw.replace(b"\n", b"\r\n")),
     ("json", lambda raw: raw[:-20]),
     ("json", lambda raw: raw.replace(b'"nbformat": 4', b'"nbformat": 3')),
-    ("format", lambda raw: raw.replace(b'"cell_type": "markdown"', b'"cell_type": "prose"')),
+    ("format", lambda raw: raw.replace(b'"cell_type": "markdown"', b'"cell_type": "prose"', 1)),
     ("layout", lambda raw: raw.rstrip()),
     ("layout", lambda raw: raw.replace(b'\n "', b'\n  "')),
     ("head", lambda raw: raw.replace(b"# 03", b"03")),

@@ -2,10 +2,9 @@
 
     python tools/execute.py              every lesson and every solution
     python tools/execute.py 03 05b       those whose file name begins with 03_ or 05b_
-    python tools/execute.py --tables     run nothing, only rewrite the README's table of lessons
 
-A notebook is replaced only when all its cells ran. Exit status 1 when one did not, or when what was stored
-breaks a rule of `notebook_form`.
+A notebook is replaced only when all its cells ran; then its exercises are built, and the README's table of lessons.
+Exit status 1 when one did not run, or when what was stored breaks a rule of `notebook_form`.
 """
 import argparse
 import math
@@ -27,7 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))                          # a script's path begins with its own folder
 
-from tools import lesson_table, notebook_form, notebook_store  # noqa: E402
+from tools import build, lesson_table, notebook_form, notebook_store  # noqa: E402
 
 FOLDERS = ("notebooks", "solutions")
 CELL_TIMEOUT = 600                                     # seconds
@@ -43,13 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     about = "Run notebooks and store them with their outputs."
     parser = argparse.ArgumentParser(prog="execute.py", description=about)
     parser.add_argument("lessons", nargs="*", metavar="NN", help="such as 03 or 05b (default: all)")
-    parser.add_argument("--tables", action="store_true", help="only rewrite the README's table of lessons")
     parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT,
                         help="seconds a cell may take (default: %(default)s)")
     options = parser.parse_args(arguments)
     failed = False
     try:
-        for path in [] if options.tables else find(options.lessons, ROOT):
+        for path in find(options.lessons, ROOT):
             failed |= not store(path, options.timeout)
         if lesson_table.rewrite(ROOT):
             print("README.md: the table of lessons changed")
@@ -79,6 +77,8 @@ def store(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
         print(f"{path.name}: {error}\n{path.name} is left as it was.", file=sys.stderr)
         return False
     notebook_store.write(notebook, path)
+    if path.parent.name == build.SOLUTIONS:
+        build.put(build.exercises_of(path), build.target(path))
     problems = notebook_form.file_problems(path)
     print("  stored, but refused by its form:" if problems else "  stored", *problems, sep="\n")
     return not problems

@@ -25,18 +25,18 @@ def lesson(notebook, name: str) -> Lesson:
     The title is the first cell's `# 03 · Attention`, the question its `## How a token finds what it needs` or
     the notebook's `press_enter.question`; minutes and memory are what `tools/execute.py` measured.
     """
-    first = notebook.cells[0] if notebook.cells else None
-    head = first.source if first is not None and first.cell_type == "markdown" else ""
+    first = notebook["cells"][0] if notebook["cells"] else None
+    head = first["source"] if first is not None and first["cell_type"] == "markdown" else ""
     title = re.match(r"# +(.+)", head)
     if not title:
         raise ValueError("its first cell does not begin with '# ' and a title")
-    own = notebook.metadata.get("press_enter", {})
+    own = notebook["metadata"].get("press_enter", {})
     subtitle = re.search(r"^## +(.+)", head, re.MULTILINE)
     question = own.get("question") or (subtitle and subtitle[1])
     if not question:
         raise ValueError("no '## question' below its title and none in its metadata (press_enter.question)")
     if not own.get("minutes") or not own.get("memory_mb"):
-        raise ValueError(f"no measured minutes and memory: run python tools/execute.py {_number(name)}")
+        raise ValueError(f"no measured minutes and memory: run python3 course.py execute {_number(name)}")
     return Lesson(_number(name), re.sub(r"^\d\w* · ", "", title[1]).strip(), question.strip(),
                   own["minutes"], own["memory_mb"])
 
@@ -46,7 +46,7 @@ def table(folder: Path) -> str:
     rows = ["| | lesson | what it answers | run time | memory |", "|---|---|---|---|---|"]
     for path in sorted(folder.glob("*.ipynb")):
         try:
-            number, title, question, minutes, memory_mb = lesson(notebook_store.read(path), path.name)
+            number, title, question, minutes, memory_mb = lesson(notebook_store.plain(path.read_bytes()), path.name)
         except ValueError as error:
             raise ValueError(f"{path.name}: {error}") from error
         link = f"[{_cell(title)}]({folder.name}/{path.name})"
@@ -64,12 +64,12 @@ def with_table(readme: str, folder: Path) -> str:
     return f"{before}{BEGIN}\n{table(folder)}\n{END}{after}"
 
 
-def rewrite(root: Path = ROOT) -> bool:
-    """Bring the README's table up to date; True when it changed."""
+def rewrite(root: Path = ROOT, check: bool = False) -> bool:
+    """Bring the README's table up to date; True when it changed. `check` tells whether it would, and writes nothing."""
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")
     new = with_table(old, root / FOLDER)
-    if new != old:
+    if new != old and not check:
         readme.write_text(new, encoding="utf-8", newline="\n")
     return new != old
 

@@ -15,9 +15,10 @@ from nbformat import NotebookNode, validator
 from IPython.core.inputtransformer2 import TransformerManager
 
 from helpers.waiting import WIDGET
-from tools import lesson_table, notebook_store
+from tools import exercise_cells, lesson_table, notebook_store
 
 CODE_LINES, CLASS_LINES = 12, 25
+ANSWER_LINES = 30                                      # the learner's stub and steps stand in the same cell
 WORDS = 2500
 IGNORED_SHARE = 4                                      # one output cell in four may depend on the machine
 
@@ -171,10 +172,13 @@ def code_lines(notebook: NotebookNode) -> Found:
     for place, cell in _code(notebook):
         lines = sum(1 for line in cell.source.splitlines() if line.strip())
         tree = _syntax(cell.source)
-        is_class = tree and any(isinstance(node, ast.ClassDef) for node in tree.body)
-        limit = CLASS_LINES if is_class else CODE_LINES
+        limit, kind = CODE_LINES, ""
+        if exercise_cells.holds_solution(cell.source):
+            limit, kind = ANSWER_LINES, " with a solution"
+        elif tree and any(isinstance(node, ast.ClassDef) for node in tree.body):
+            limit, kind = CLASS_LINES, " for a class"
         if lines > limit:
-            yield place, f"{lines} lines of code, at most {limit}{' for a class' if is_class else ''}"
+            yield place, f"{lines} lines of code, at most {limit}{kind}"
 
 
 def words(notebook: NotebookNode) -> Found:
@@ -238,8 +242,34 @@ def claims(notebook: NotebookNode) -> Found:
             yield place, f"it holds a verdict on {claim} and lacks the tag {CLAIM_TAG}{claim}"
 
 
+# Exercises
+
+def exercises(notebook: NotebookNode) -> Found:
+    """A solution stands between its markers, and an exercise's four cells in their order."""
+    yield from exercise_cells.faults(notebook)
+
+
+def grading(notebook: NotebookNode) -> Found:
+    """nbgrader knows the cells of exercises, and no other."""
+    if not any(exercise_cells.faults(notebook)):
+        known = exercise_cells.grading(notebook)
+        for i, (place, cell) in enumerate(_cells(notebook)):
+            if cell.metadata.get("nbgrader") != known.get(i):
+                yield place, "its nbgrader metadata is missing or not what follows from its exercise: run " \
+                             "python tools/execute.py, which writes it"
+
+
+def passed(notebook: NotebookNode) -> Found:
+    """Every check of a solution was passed."""
+    if not any(exercise_cells.faults(notebook)):
+        for one in exercise_cells.exercises(notebook):
+            shown = "".join(out.get("text", "") for out in notebook.cells[one.check].outputs)
+            if not re.match(rf"{re.escape(one.id)} \w+: passed\.", shown):
+                yield f"cell {one.check + 1}", f"the check of {one.id} does not say that its solution passed"
+
+
 RULES = (counts, errors, stderr, empty_outputs, kernelspec, metadata, widget_views, ids, machine_paths,
-         code_lines, words, alt_text, semicolons, skipped, ignored, claims)
+         code_lines, words, alt_text, semicolons, skipped, ignored, claims, exercises, grading, passed)
 
 
 # How the rules read a notebook

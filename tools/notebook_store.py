@@ -3,17 +3,25 @@
 A stored notebook changes only when its text or its results change. So everything a run leaves behind that
 says nothing to a reader (widget state, times, editor settings, the exact Python version) is dropped here, and
 the JSON is written in one way. `notebook_form` checks what this module promises.
+
+A notebook is nbformat's node or plain data, as `plain` reads it. nbformat takes a second to import, so it is imported
+only where nodes are made: `course.py build` needs none.
 """
+from __future__ import annotations
+
 import json
 import os
 import re
 import tempfile
 import uuid
 from pathlib import Path
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from helpers.waiting import WIDGET
+from tools import exercise_cells
+
+if TYPE_CHECKING:
+    import nbformat
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {                                      # what JupyterLab writes on saving, less the version
@@ -25,8 +33,9 @@ LANGUAGE_INFO = {                                      # what JupyterLab writes 
     "pygments_lexer": "ipython3",
 }
 NOTEBOOK_METADATA = ("kernelspec", "language_info", "press_enter")
-CELL_METADATA = ("tags", "press_enter")
+CELL_METADATA = ("tags", "press_enter", "nbgrader")
 
+IN_LINES = ("text/", "image/svg+xml", "application/javascript")      # kinds of data that are texts of many lines
 STILL = ("image/png", "image/svg+xml", "text/html", "text/markdown")
 
 _WIDGET_REPR = re.compile(r"[A-Za-z]\w*\(.*\)\s*\Z", re.DOTALL)      # IntSlider(value=3, …)
@@ -42,24 +51,59 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def parse(content: bytes) -> nbformat.NotebookNode:
     """Turn a notebook file's bytes into nodes; `ValueError` when they are not a notebook of format 4."""
-    raw = content.decode("utf-8")
-    notebook = json.loads(raw)
-    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
+    plain(content)
+    import nbformat
+
+    return nbformat.v4.reads_json(content.decode("utf-8"))
+
+
+def plain(content: bytes) -> dict[str, Any]:
+    """A notebook file's bytes as plain data, each cell's source as one text; `ValueError` as `parse`."""
+    notebook = json.loads(content.decode("utf-8"))
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or "cells" not in notebook:
         raise ValueError("this is not a notebook of format 4: open it in JupyterLab and save it")
-    return nbformat.v4.reads_json(raw)
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell.get("source", ""))
+    return notebook
 
 
-def text(notebook: nbformat.NotebookNode) -> str:
-    """The one way a notebook is written: keys sorted, indent 1, a line break at the end."""
-    return nbformat.v4.writes_json(notebook) + "\n"
+def text(notebook: dict[str, Any]) -> str:
+    """The one way a notebook is written: keys sorted, indent 1, texts as lists of lines, a line break at the end.
+
+    These are the bytes that nbformat and JupyterLab write, so that saving a notebook again changes nothing.
+    """
+    written = {**notebook, "cells": [_cell_in_lines(cell) for cell in notebook["cells"]]}
+    return json.dumps(written, sort_keys=True, indent=1, ensure_ascii=False, separators=(",", ": ")) + "\n"
 
 
-def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+def _cell_in_lines(cell: dict[str, Any]) -> dict[str, Any]:
+    written = {**cell, "source": cell["source"].splitlines(True)}
+    if cell["cell_type"] == "code":
+        written["outputs"] = [_output_in_lines(output) for output in cell["outputs"]]
+    return written
+
+
+def _output_in_lines(output: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(output.get("text"), str):
+        return {**output, "text": output["text"].splitlines(True)}
+    if "data" not in output:
+        return output
+    data = {kind: value.splitlines(True) if isinstance(value, str) and kind.startswith(IN_LINES) else value
+            for kind, value in output["data"].items()}
+    return {**output, "data": data}
+
+
+def write(notebook: dict[str, Any], path: Path) -> None:
+    """Store a notebook as `path`."""
+    put(text(notebook).encode("utf-8"), path)
+
+
+def put(content: bytes, path: Path) -> None:
     """Replace `path` in one step, so that a run cut short never leaves half a notebook."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(text(notebook).encode("utf-8"))
+            file.write(content)
         os.chmod(draft, path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(draft, path)
     except BaseException:
@@ -73,6 +117,8 @@ def tidy_source(notebook: nbformat.NotebookNode) -> None:
     """Drop blank lines around every cell's text and blanks that end a code line; in place, before a run.
 
     A cell without an id gets one; those that have one keep it for good, so that a comparison can follow them.
+    The cells of exercises get nbgrader's metadata, the others lose it. Raises `ValueError` when the exercises are not
+    in order.
     """
     for cell in notebook.cells:
         cell.setdefault("id", uuid.uuid4().hex[:8])
@@ -80,6 +126,7 @@ def tidy_source(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type == "code":
             lines = [line.rstrip() for line in lines]
         cell.source = "\n".join(lines).strip("\n")
+    exercise_cells.mark(notebook)
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
@@ -88,6 +135,8 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     Raises `ValueError`, naming the cell, when an output is a widget and nothing else: without a kernel its
     reader would see an error where the picture should be.
     """
+    import nbformat
+
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = nbformat.from_dict({
         **{key: notebook.metadata[key] for key in NOTEBOOK_METADATA if key in notebook.metadata},
