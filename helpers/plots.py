@@ -19,7 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from helpers import tracing
@@ -142,6 +142,39 @@ def draw_tokens(area: Axes, pieces: Sequence[str], ids: Sequence[int] | None, sh
     area.axis("off")
     more = " and more" if len(pieces) > 40 else ""
     return f"{title}. Tokens: {quoted(pieces[:40])}{more}."
+
+
+@in_style
+def merging(words: Sequence[Sequence[str]], counts: Sequence[tuple[tuple[str, str], int]], title: str = "",
+            newest: str | None = None) -> Picture:
+    """Words as the tokens they are cut into, above the pairs of neighbours that could merge next.
+
+    words: the tokens of each word. counts: (pair, how often it stands side by side), the most frequent first.
+    newest: the token that was made last, in another colour.
+    """
+    places, lines = wrap(["".join(word) + " " * len(word) for word in words], None)
+    figure, top, bottom = new_figure(9, 0.35 * lines + 0.4, 0.8 + 0.26 * max(1, len(counts)))
+    for word, (x, line, _) in zip(words, places, strict=True):
+        for token in word:
+            width = len(visible(token)) + 0.7
+            top.add_patch(Rectangle((x, line * 1.5), width - 0.12, 1.2, edgecolor=QUIET, linewidth=0.6,
+                                    facecolor=TINTS[1] if token == newest else TINTS[0]))
+            top.text(x + width / 2 - 0.06, line * 1.5 + 0.62, visible(token), ha="center", va="center",
+                     family="monospace", fontsize=10)
+            x += width
+    top.set(xlim=(0, LINE), ylim=(lines * 1.5, 0), title=title)
+    top.axis("off")
+    labels = [" + ".join(map(visible, pair)) for pair, _ in counts]
+    bottom.barh(range(len(counts)), [count for _, count in counts], color=ACCENT, height=0.72)
+    for place, (_, count) in enumerate(counts):
+        bottom.text(count, place, f" {count}", va="center")
+    bottom.set_yticks(range(len(counts)), labels, family="monospace")
+    bottom.invert_yaxis()
+    bottom.set(xlabel="how often the two stand side by side", ylabel="pair")
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    cut = " ".join("|".join(map(visible, word)) for word in words)
+    return picture(figure, f"{title}. The words: {cut}. Pairs: "
+                           f"{', '.join(f'{label} {count}' for label, (_, count) in zip(labels, counts))}.")
 
 
 def quoted(pieces: Sequence[str]) -> str:

@@ -73,3 +73,13 @@ def test_the_learners_own_figures_keep_their_style_even_when_two_threads_draw():
     for thread in threads:
         thread.join()
     assert dict(matplotlib.rcParams) == before
+
+
+def test_merging_shows_the_words_and_what_could_merge_next():
+    drawn = plots.merging([["rain", "s"], ["t", "rain"]], [(("t", "rain"), 3), (("rain", " "), 2)], "Two words", "rain")
+    assert drawn.alt == "Two words. The words: rain|s t|rain. Pairs: t + rain 3, rain + ␣ 2."
+    assert drawn.png != plots.merging([["rain", "s"], ["t", "rain"]], [(("t", "rain"), 3), (("rain", " "), 2)]).png
+
+
+def test_words_that_are_all_merged_have_no_pairs():
+    assert plots.merging([["train"]], [], "Done").alt == "Done. The words: train. Pairs: ."
