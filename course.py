@@ -33,6 +33,7 @@ MINE = ROOT / "my_course"                              # the learner's own copy,
 COPIED = ("notebooks", "exercises")
 FIRST_LESSON = "notebooks/00_press_enter.ipynb"
 LAB_SETTINGS = ROOT / "tools" / "jupyterlab"           # no question about news, no look for updates
+GRADERS = ("formgrader", "validate_assignment", "assignment_list", "course_list")      # nbgrader's, for instructors
 
 
 # ---------------------------------------------------------------- commands
@@ -48,12 +49,16 @@ def lab(options, extra):
 
 
 def lab_command(python, browser=True, port=None, extra=()):
-    """The command that opens JupyterLab at the first lesson, without its news pop-ups."""
+    """The command that opens JupyterLab at the first lesson, without its news pop-ups.
+
+    What the packages of the tests add to JupyterLab is left out: it looks the same with them and without.
+    """
     lesson = MINE / FIRST_LESSON if (MINE / FIRST_LESSON).exists() else MINE
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
                f"--LabApp.default_url=/lab/tree/{lesson.relative_to(ROOT).as_posix()}",
                f"--LabApp.app_settings_dir={LAB_SETTINGS}",
-               "--ContentsManager.pre_save_hook=tools.notebook_store.keep_pictures"]   # where sliders were
+               "--ContentsManager.pre_save_hook=tools.notebook_store.keep_pictures",   # where sliders were
+               *(f"--ServerApp.jpserver_extensions=nbgrader.server_extensions.{name}=False" for name in GRADERS)]
     if not browser:
         command.append("--no-browser")
     if port is not None:

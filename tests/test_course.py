@@ -1,7 +1,9 @@
 """The one door: the learner's copy is safe, set-up is repeatable, and every failure is one sentence."""
 import ast
+import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,14 @@ def test_a_deleted_copy_is_made_afresh(lessons):
     (lessons / "my_course/notebooks/00_a.ipynb").unlink()
     assert course.copy_course() == ["1 files copied."]
     assert copies(lessons)["notebooks/00_a.ipynb"] == "first"
+
+
+def test_the_exercises_of_the_course_are_copied_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "MINE", tmp_path)
+    course.copy_course()
+    there = {file.name: file.read_bytes() for file in (course.ROOT / "exercises").glob("*.ipynb")}
+    assert there
+    assert {file.name: file.read_bytes() for file in (tmp_path / "exercises").iterdir()} == there
 
 
 # ---------------------------------------------------------------- set-up
@@ -289,9 +299,10 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     assert capsys.readouterr().err == f"\nStopped. {setup.AGAIN}\n"
 
 
-def test_report_without_an_environment_says_what_to_do(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize("command", ["report", "progress"])
+def test_without_an_environment_it_is_said_what_to_do(command, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
-    assert course.main(["report"]) == 1
+    assert course.main([command]) == 1
     assert "There is no working .venv: run `python3 course.py lab` first." in capsys.readouterr().err
 
 
@@ -318,7 +329,8 @@ def test_what_follows_test_goes_to_pytest(words, arguments):
 def test_a_test_run_has_one_thread_unless_told_otherwise(given, threads):
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")} | given
     program = "import conftest, os; print(os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS'])"
-    said = subprocess.run([sys.executable, "-c", program], cwd=course.ROOT, env=environment, capture_output=True, text=True)
+    said = subprocess.run([sys.executable, "-c", program], cwd=course.ROOT, env=environment, capture_output=True,
+                          text=True)
     assert said.stdout.split() == [threads, threads], said.stderr
 
 
@@ -333,6 +345,23 @@ def test_lab_opens_the_learners_copy_without_news(lessons):
     [settings] = json.loads((course.LAB_SETTINGS / "overrides.json").read_text()).values()
     assert settings == {"fetchNews": "false", "checkForUpdates": False}
     assert command[-1] == "--debug"
+
+
+@pytest.mark.parametrize("package", ["nbgrader", "notebook"])
+def test_lab_looks_the_same_without_the_packages_of_the_tests(package):
+    """What such a package adds to JupyterLab is switched off: in the page, and nbgrader's part of the server."""
+    page = json.loads((course.LAB_SETTINGS / "page_config.json").read_text())
+    switched_off = set(page["disabledExtensions"])
+    for word in course.lab_command("python"):
+        name, _, value = word.removeprefix("--ServerApp.jpserver_extensions=").partition("=")
+        switched_off |= {name} if value == "False" else set()
+    files = [file.as_posix() for file in importlib.metadata.files(package)]
+    brought = {re.search(r"labextensions/((?:@[^/]+/)?[^/]+)/package.json$", file) for file in files} - {None}
+    assert brought and {found[1] for found in brought} <= switched_off
+    if package == "nbgrader":
+        [config] = [file for file in importlib.metadata.files(package) if "jupyter_server_config.d" in file.as_posix()]
+        enabled = json.loads(config.locate().read_text())["ServerApp"]["jpserver_extensions"]
+        assert set(enabled) <= switched_off
 
 
 @pytest.mark.parametrize("words", [["lab", "--prot", "9999"], ["lab", "03"], ["build", "03"], ["progress", "03"], []])
@@ -352,6 +381,13 @@ def test_a_command_hands_its_words_on(words, program, monkeypatch):
     monkeypatch.setattr(course, "set_up", lambda extras, here: interpreter)
     monkeypatch.setattr(course, "call", lambda command: command)
     assert course.main(words) == ["python", *program]
+
+
+def test_progress_is_printed_without_a_set_up(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(course, "set_up", lambda *_, **__: pytest.fail("the set-up was started"))
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    assert course.main(["progress", "--here"]) == 0
+    assert "exercises: 0 of " in capfd.readouterr().out and list(tmp_path.iterdir()) == []
 
 
 def test_call_gives_the_exit_code_and_hears_errors(capsys):

@@ -7,6 +7,8 @@ import pytest
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 
+from helpers.exercises import check, exercises as declared
+from helpers.progress import read
 from tools import exercise_cells, notebook_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,3 +97,17 @@ def test_nbgrader_marks_what_learners_hand_in(nbgrader):
         [lost] = [grade.name for grade in found["eve"].notebooks[0].grades if grade.score == 0]
     assert lost == f"check-{ids[1]}".replace(".", "-")
     assert not Path(os.environ["COURSE_STATE"]).exists(), "the instructor's progress was written"
+
+
+@pytest.mark.parametrize("running", ["autograde", "validate"])
+def test_no_progress_is_kept_where_nbgrader_runs(running, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    one = next(iter(declared().values()))
+    monkeypatch.setenv("NBGRADER_EXECUTION", running)
+    check(one.id, one.oracle)
+    with pytest.raises(AssertionError):
+        check(one.id, one.mistakes[0].answer)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv("NBGRADER_EXECUTION")
+    check(one.id, one.oracle)
+    assert read()["exercises"] == {one.id: {"passed": True}}
