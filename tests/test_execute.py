@@ -2,11 +2,16 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import execute, lesson_table, notebook_store
+from tools import build, execute, lesson_table, notebook_store
 
 VIEW = notebook_store.WIDGET
 HEAD = new_markdown_cell("# 03 · Attention\n## How a token finds what it needs")
 ALT = {"image/png": {"alt": "Two bars of the same height."}}
+ANSWER = "def half(x):\n    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION"
+CHECKS = """\
+def check(id, half):
+    print(f"{id} half: {'passed.' if half(3) == 1.5 else 'not yet.'}")
+hint = print"""
 BUNDLE = {VIEW: {"model_id": "1"}, "image/png": "iVBORw0KGgo=", "text/plain": "Two bars"}
 
 
@@ -65,6 +70,45 @@ def test_lesson_in_bad_form_is_stored_and_refused(lesson, capsys):
     assert not execute.store(path)
     assert "03_attention.ipynb, code cell 1: stderr: " in capsys.readouterr().out
     assert notebook_store.read(path).cells[1].execution_count == 1
+
+
+@pytest.fixture
+def solutions(tmp_path):
+    """Write a solutions notebook with this answer; gives its path."""
+
+    def write(answer):
+        path = tmp_path / "solutions" / "03_attention.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        first, *exercise = map(new_code_cell, [CHECKS, answer, 'check("3.1", half)', 'hint("3.1")'])
+        notebook = new_notebook(cells=[HEAD, first, new_markdown_cell("## 3.1 Half"), *exercise])
+        notebook.cells[2].metadata["nbgrader"] = {"grade_id": "typed by hand"}
+        notebook_store.write(notebook, path)
+        return path
+
+    return write
+
+
+def test_stored_solutions_are_marked_for_nbgrader_and_their_exercises_built(solutions):
+    path = solutions(ANSWER)
+    assert execute.store(path)
+    assert (path.parents[1] / "exercises" / path.name).read_bytes() == build.exercises_of(path)
+    marked = {cell.metadata.nbgrader.grade_id: (cell.metadata.nbgrader.solution, cell.metadata.nbgrader.grade)
+              for cell in notebook_store.read(path).cells if "nbgrader" in cell.metadata}
+    assert marked == {"answer-3-1": (True, False), "check-3-1": (False, True)}
+
+
+def test_a_solution_that_does_not_pass_its_check_is_refused(solutions, capsys):
+    assert not execute.store(solutions(ANSWER.replace("/ 2", "/ 3")))
+    assert "03_attention.ipynb, cell 5: passed: the check of 3.1 does not say" in capsys.readouterr().out
+
+
+def test_solutions_with_a_fault_are_not_even_run(solutions, capsys, monkeypatch):
+    monkeypatch.setattr(execute, "NotebookClient", lambda *_, **__: pytest.fail("a kernel was started"))
+    path = solutions(ANSWER.replace("### END", "## END"))
+    before = path.read_bytes()
+    assert not execute.store(path)
+    assert "03_attention.ipynb: cell 4, line 4: '## END SOLUTION' is nearly a marker" in capsys.readouterr().err
+    assert path.read_bytes() == before and not (path.parents[1] / "exercises").exists()
 
 
 @pytest.mark.parametrize("measured, stored, step, expected", [
