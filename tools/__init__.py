@@ -1,1 +1,1 @@
-"""What maintainers run (execute), and the set-up behind course.py."""
+"""What maintainers run (execute, build), and the set-up behind course.py."""
