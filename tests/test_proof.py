@@ -1,4 +1,6 @@
 """How a lesson proves what it says: equal is equal, numbers are checked before print, verdicts follow rules."""
+import random
+
 import pytest
 import torch
 
@@ -164,3 +166,27 @@ def test_an_outcome_must_be_one_of_the_choices(asked):
     proof.predict("0.v", "Which?", ["left", "right"])
     with pytest.raises(ValueError, match="the choices were 'left', 'right'"):
         proof.outcome("0.v", "up")
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
+    draw, held = random.Random(1), 0
+    for seed in range(200):
+        value, (low, high) = proof.bootstrap([draw.gauss(3, 1) for _ in range(40)], mean, times=200, seed=seed)
+        assert low <= value <= high
+        held += low <= 3 <= high
+    assert 176 <= held <= 198                               # of 200; 95 % would be 190
+
+
+def test_bootstrap_is_the_same_every_time_and_of_no_width_where_nothing_varies():
+    cases = [1.0, 2.0, 5.0, 9.0, 4.0]
+    assert proof.bootstrap(cases, mean) == proof.bootstrap(cases, mean)
+    assert proof.bootstrap([2.0] * 5, mean) == (2.0, (2.0, 2.0))
+
+
+def test_bootstrap_refuses_too_few_cases():
+    with pytest.raises(ValueError, match="cases holds 4; give at least 5"):
+        proof.bootstrap([1, 2, 3, 4], mean)
