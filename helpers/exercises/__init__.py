@@ -16,6 +16,7 @@ from helpers.exercises.exercise import Exercise
 from helpers.progress import read, record
 
 LESSONS = {                                                   # module -> its notebook in exercises/, in reading order
+    "lesson_00b": "00b_tensors_and_slopes",
     "lesson_01": "01_tokenization",
 }
 
