@@ -1,28 +1,15 @@
 """Where an answer differs from what was expected, said in words, the coarsest difference first."""
-import itertools
 import math
-import reprlib
 from collections.abc import Iterator, Mapping, Set
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from helpers.exercises.words import advice_on_type, brief, finite, of_type, two_numbers, two_texts
+
 KINDS = ("type", "shape", "dtype", "finite", "values")       # the rungs of the ladder that look at what was returned
-
-
-class _Brief(reprlib.Repr):
-    """repr, cut where it is long; a dict keeps its order, which may matter to an answer."""
-
-    def __init__(self):
-        super().__init__()
-        self.maxlist = self.maxtuple = self.maxdict = self.maxset = 12
-        self.maxstring = self.maxother = self.maxlong = 60
-
-    def repr_dict(self, value: dict, level: int) -> str:
-        items = [f"{self.repr1(key, level - 1)}: {self.repr1(value[key], level - 1)}"
-                 for key in itertools.islice(value, self.maxdict)]
-        return f"{{{', '.join(items + ['...'] * (len(value) > self.maxdict))}}}"
 
 
 class Difference(NamedTuple):
@@ -31,9 +18,11 @@ class Difference(NamedTuple):
     place: str
     got: str
     expected: str
+    advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place or 'the result'} is {self.got}, expected {self.expected}"
+        what = f"result{self.place}" if self.place.startswith("[") else self.place or "the result"
+        return f"{what} is {self.got}, expected {self.expected}"
 
 
 def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
@@ -48,10 +37,10 @@ def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
 
 def differences(got: Any, expected: Any, tolerance: float, place: str) -> Iterator[Difference]:
     """All differences in order, as deep as both have the same form."""
-    if not isinstance(expected, Tensor) and isinstance(got, Tensor) and got.dim() == 0:
+    if not isinstance(expected, Tensor) and isinstance(got, Tensor) and got.dim() == 0 and not got.is_meta:
         got = got.item()                                     # a number is a number
     if not alike(got, expected):
-        yield Difference("type", place, of_type(got), of_type(expected))
+        yield Difference("type", place, of_type(got), of_type(expected), advice_on_type(got, expected))
     elif isinstance(expected, Tensor):
         yield from between_tensors(got, expected, tolerance, place)
     elif isinstance(expected, Mapping):
@@ -64,44 +53,62 @@ def differences(got: Any, expected: Any, tolerance: float, place: str) -> Iterat
                 yield from differences(got[key], expected[key], tolerance, inner)
     elif isinstance(expected, list | tuple):
         if len(got) != len(expected):
-            yield Difference("values", f"the length{' of ' + place if place else ''}", str(len(got)),
+            yield Difference("values", f"the length{' of result' + place if place else ''}", str(len(got)),
                              str(len(expected)))
         for i, (one, other) in enumerate(zip(got, expected)):
             yield from differences(one, other, tolerance, f"{place}[{i}]")
-    elif isinstance(expected, float):
-        if not math.isfinite(got) and math.isfinite(expected):
+    elif isinstance(expected, Real) and not isinstance(expected, Integral):
+        if not finite(got) and math.isfinite(expected):
             yield Difference("finite", place, brief(got), brief(expected))
-        elif not (got == expected or abs(got - expected) <= tolerance * max(1.0, abs(expected))
-                  or math.isnan(got) and math.isnan(expected)):
-            yield Difference("values", place, brief(got), brief(expected))
-    elif got != expected:
+        elif not (got == expected or got != got and expected != expected              # nan is not equal to itself
+                  or math.isfinite(expected) and abs(got - expected) <= tolerance * max(1, abs(expected))):
+            yield Difference("values", place, *two_numbers(got, expected))
+    elif isinstance(expected, str | bytes) and got != expected:
+        where, one, other = two_texts(got, expected)
+        yield Difference("values", place + where, one, other)
+    elif not equal(got, expected):
         yield Difference("values", place, brief(got), brief(expected))
 
 
+def equal(got: Any, expected: Any) -> bool:
+    """Whether two values say that they are equal; those that cannot (as NumPy arrays) are not."""
+    try:
+        return bool(got == expected)
+    except Exception:                                        # the learner's own class may do anything
+        return False
+
+
 def between_tensors(got: Tensor, expected: Tensor, tolerance: float, place: str) -> Iterator[Difference]:
-    """Shape, then dtype, then what is not finite, then the worst number."""
-    if got.shape != expected.shape:
+    """Shape, then dtype, then what is not finite, then the first number that is wrong."""
+    if got.layout is not expected.layout or got.is_meta:
+        yield Difference("type", place, f"a tensor of layout {got.layout} on {got.device}", "a plain tensor")
+    elif got.shape != expected.shape:
         yield Difference("shape", place, str(tuple(got.shape)), str(tuple(expected.shape)))
-        return
-    if got.dtype != expected.dtype:
+    elif got.dtype != expected.dtype:
         yield Difference("dtype", place, str(got.dtype), str(expected.dtype))
-    one, other = got.detach().cpu().double(), expected.detach().cpu().double()
-    strange = ~one.isfinite() & other.isfinite()
-    apart = (one - other).abs() - tolerance * (other.abs().clamp(min=1.0) if expected.is_floating_point() else 0.0)
-    apart[(one == other) | (one.isnan() & other.isnan())] = -1.0          # inf - inf is nan
-    apart[apart.isnan()] = math.inf
-    for kind, wrong in (("finite", strange), ("values", apart > 0)):
-        if wrong.any():
-            at = tuple(wrong.nonzero()[0].tolist())
-            number = expected.is_floating_point()
-            yield Difference(kind, f"{place}[{', '.join(map(str, at))}]" if at else place,
-                             *(f"{float(x[at]):.4g}" if number else str(x[at].item()) for x in (got, expected)))
+    elif expected.is_floating_point():
+        one, other = got.detach().cpu().double(), expected.detach().cpu().double()
+        strange = ~one.isfinite() & other.isfinite()
+        equal = torch.isclose(one, other, rtol=0, atol=0, equal_nan=True)
+        near = other.isfinite() & ((one - other).abs() <= tolerance * other.abs().clamp(min=1.0))
+        for kind, wrong in (("finite", strange), ("values", ~(equal | near))):
+            if wrong.any():
+                at = tuple(wrong.nonzero()[0].tolist())
+                yield Difference(kind, place + index(at), *two_numbers(one[at].item(), other[at].item()))
+    elif (wrong := got.cpu() != expected.cpu()).any():
+        at = tuple(wrong.nonzero()[0].tolist())
+        yield Difference("values", place + index(at), str(got[at].item()), str(expected[at].item()))
+
+
+def index(at: tuple[int, ...]) -> str:
+    """A place in a tensor as it is written: "[0, 2]"; "" in a tensor of no dimension."""
+    return f"[{', '.join(map(str, at))}]" if at else ""
 
 
 def alike(got: Any, expected: Any) -> bool:
     """Whether an answer is of the expected type: the same, or one that serves as well."""
     if isinstance(expected, bool):
-        return isinstance(got, bool) or type(got).__name__ == "bool_"       # NumPy's
+        return isinstance(got, bool) or type(got).__name__ in ("bool_", "bool")       # NumPy's
     if isinstance(expected, Integral):
         return isinstance(got, Integral) and not isinstance(got, bool)
     if isinstance(expected, Real):
@@ -110,19 +117,6 @@ def alike(got: Any, expected: Any) -> bool:
         if isinstance(expected, kind):
             return isinstance(got, kind)
     return type(got) is type(expected)
-
-
-def of_type(value: Any) -> str:
-    """A value's type in words: "a list", "an int", "None"."""
-    name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def brief(value: Any) -> str:
-    """A value as short text: a number with 6 digits, a long list cut, a tensor as its shape."""
-    if isinstance(value, Tensor):
-        return str(value.tolist()) if value.numel() <= 6 and value.dim() <= 1 else f"a tensor of {tuple(value.shape)}"
-    return f"{value:.6g}" if isinstance(value, float) else _Brief().repr(value)
 
 
 def copies(values: tuple) -> tuple:
@@ -136,8 +130,11 @@ def copied(value: Any) -> Any:
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return type(value)(map(copied, value))
+    if isinstance(value, tuple) and hasattr(value, "_make"):  # a named tuple
+        return value._make(map(copied, value))
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(map(copied, value))
     return value
 
 

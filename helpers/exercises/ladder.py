@@ -1,30 +1,32 @@
 """The check: a ladder that an answer climbs, rung by rung, and what is said at the first one that fails.
 
-not started, error or too slow, None, type, shape, dtype, finite, arguments unchanged, values, properties, gradient.
-Wherever it fails, the answer's behaviour is compared with that of each known mistake, and whoever made one is told so.
+no function, wrong signature, too slow, not started, two results for one call, error, None, type, shape, dtype, finite,
+arguments unchanged, values, properties, gradient. `diagnosis.py` then says which known mistake it looks like.
 """
 import inspect
-import itertools
 import textwrap
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
+from torch import Tensor
 
-from helpers.exercises.comparing import KINDS, Difference, brief, copies, difference
-from helpers.exercises.exercise import Exercise, Property
-from helpers.exercises.running import LIMIT, Outcome, Stopped, TooSlow, outcomes, own_line, within
+from helpers.exercises.comparing import KINDS, Difference, difference
+from helpers.exercises.diagnosis import diagnose
+from helpers.exercises.exercise import Exercise
+from helpers.exercises.observing import Behaviour, behaviour, properties
+from helpers.exercises.running import LIMIT, Outcome, TooMuch, outcomes, own_line, within
+from helpers.exercises.words import WIDTH, advice_on_error, brief, call, cut, of_type, said
 
-WIDTH = 110                                                   # characters of one line of evidence
+LINES = 8                                                     # of a report, at most
 
 HEADLINES = {
     "type": "It returned, but not the right type.",
     "shape": "The type is right; the shape is not.",
     "dtype": "The shape is right; the dtype is not.",
-    "finite": "The shape is right, but not every number is finite.",
+    "finite": "Not every number is finite.",
     "changed": "It changes the input it was given.",
-    "values": "The type is right; the values are not.",
 }
 
 
@@ -40,121 +42,110 @@ class Report:
         return self.state == "passed"
 
 
-@dataclass(frozen=True)
-class Behaviour:
-    """All that a check observes of an answer: each call's outcome, and what is wrong with each property."""
-    calls: list[Outcome]
-    faults: list[str | None]
-
-    def same_as(self, other: "Behaviour", tolerance: float) -> bool:
-        return (all(one.same_as(two, tolerance) for one, two in zip(self.calls, other.calls, strict=True))
-                and [bool(fault) for fault in self.faults] == [bool(fault) for fault in other.faults])
+class Failure(NamedTuple):
+    """What is wrong at one rung: in a few words, with evidence, and advice where the rung itself has some."""
+    headline: str
+    evidence: list[str]
+    advice: str = ""
 
 
 def examine(exercise: Exercise, answer: Any, limit: float = LIMIT) -> Report:
-    """Check an answer. limit: seconds after which it is stopped.
-
-    Raises TypeError when the answer is no function.
-    """
+    """Check an answer. limit: seconds after which it is stopped."""
     if not callable(answer):
-        raise TypeError(f"answer is {brief(answer)}; give the function itself: "
-                        f"check(\"{exercise.id}\", {exercise.name}).")
+        return refused(exercise, Failure(f"You gave check {of_type(answer)}, not your function.", [],
+                                         f'Write check("{exercise.id}", {exercise.name}), with no brackets behind the '
+                                         "function's name."))
     cases = exercise.inputs()
+    cases.append(cases[0])                                    # the first call once more: it must give the same again
     expected = outcomes(exercise.oracle, cases)
-    if len(cases[0]) != count_of_parameters(answer, len(cases[0])):
-        return refused(exercise, "The signature is not right.", [
-            f"It is called as {call(exercise, cases[0])}, with {len(cases[0])} arguments."])
+    wanted, taken = len(cases[0]), count_of_parameters(answer, len(cases[0]))
+    if wanted != taken:
+        return refused(exercise, Failure(
+            f"It takes {arguments(taken)}, and is called with {wanted}.",
+            [f"The call is {call(exercise.name, cases[0])}."],
+            "Keep the first line of the function as it was given."))
     try:
         seen = within(limit, lambda: behaviour(exercise, answer, cases, expected))
-    except TooSlow as slow:
-        return refused(exercise, f"It did not return within {limit:g} seconds and was stopped"
-                       f"{', at ' + slow.line if slow.line else ''}.", [
-                           "Does every pass through the loop come closer to its end?" if slow.ended else
-                           "It still runs and cannot be stopped from here: restart the kernel (menu Kernel, Restart)."])
-    if any(isinstance(one.error, NotImplementedError) and not isinstance(two.error, NotImplementedError)
-           for one, two in zip(seen.calls, expected)):
+    except TooMuch as much:
+        return refused(exercise, stopped(much))
+    if untouched(answer) and all(isinstance(one.error, NotImplementedError) for one in seen.calls):
         return Report("not started", f"{exercise.id} {exercise.name}: not started. Write your lines where it says "
                                      "raise NotImplementedError(), run that cell, then this one.")
     failure = next(climb(exercise, cases, seen, expected), None)
     if failure is None:
         more = "".join(f", and {one.says}" for one in exercise.properties)
         more += ", and so is the gradient" if exercise.gradients else ""
-        return Report("passed", f"{exercise.id} {exercise.name}: passed. {len(cases)} inputs equal to the plain "
+        return Report("passed", f"{exercise.id} {exercise.name}: passed. {len(cases) - 1} inputs equal to the plain "
                                 f"loops{more}.")
-    headline, evidence = failure
-    advice = diagnosis(exercise, cases, seen, expected)
-    return refused(exercise, headline, [*evidence, advice or f'A nudge: run hint("{exercise.id}").'])
+    known = diagnose(exercise, cases, seen, expected)
+    return refused(exercise, failure._replace(
+        advice=known or failure.advice or f'A nudge: run hint("{exercise.id}").'))
 
 
-def refused(exercise: Exercise, headline: str, lines: Sequence[str]) -> Report:
-    """A report that says what is wrong; the last line, an advice, is wrapped."""
-    *evidence, advice = lines
-    return Report("not yet", "\n    ".join([f"{exercise.id} {exercise.name}: not yet. {headline}", *evidence,
-                                            *textwrap.wrap(advice, WIDTH)]), advice)
+def refused(exercise: Exercise, failure: Failure) -> Report:
+    """A report that says what is wrong, within LINES; the advice comes last and is wrapped."""
+    advice = textwrap.wrap(failure.advice, WIDTH)
+    evidence = failure.evidence[:LINES - 1 - len(advice)]
+    return Report("not yet", "\n    ".join([f"{exercise.id} {exercise.name}: not yet. {failure.headline}", *evidence,
+                                            *advice]), failure.advice)
+
+
+def stopped(much: TooMuch) -> Failure:
+    """What is said of an answer that took too much time or memory."""
+    headline = ("It did not return within " if much.why.endswith("seconds") else "It took more than ") + much.why
+    if not much.ended:
+        return Failure(f"{headline}, and cannot be stopped.", [much.line] * bool(much.line),
+                       "It still runs: restart the kernel (menu Kernel, Restart Kernel).")
+    return Failure(f"{headline} and was stopped.", [f"It was at {much.line}"] * bool(much.line),
+                   "Does every pass through a loop come closer to its end?")
 
 
 def count_of_parameters(answer: Callable, wanted: int) -> int:
     """How many positional arguments an answer takes; `wanted` if it takes that many too, or does not say."""
     try:
         parameters = inspect.signature(answer).parameters.values()
-    except ValueError:                                        # some functions written in C have no signature
-        return wanted
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+    except (ValueError, TypeError):                           # some functions written in C have no signature
         return wanted
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     least = sum(one.default is one.empty for one in positional)
-    return wanted if least <= wanted <= len(positional) else least
+    most = wanted if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(positional)
+    return wanted if least <= wanted <= most else max(least, min(most, wanted))
 
 
-def behaviour(exercise: Exercise, answer: Callable, cases: Sequence[tuple], expected: Sequence[Outcome]) -> Behaviour:
-    """Call an answer on all cases; if all values are right, test its properties too."""
-    calls = outcomes(answer, cases)
-    if any(wrong_value(exercise, one, two) for one, two in zip(calls, expected, strict=True)):
-        return Behaviour(calls, [])
-    return Behaviour(calls, [fault_of(one, answer) for one in properties(exercise, cases)])
-
-
-def wrong_value(exercise: Exercise, seen: Outcome, expected: Outcome) -> bool:
-    """Whether a call did not do what was expected; a finer error than the expected one is right."""
-    if seen.error is not None and expected.error is not None:
-        return not isinstance(seen.error, type(expected.error))
-    return not seen.same_as(expected, exercise.tolerance)
-
-
-def fault_of(one: Property, answer: Callable) -> str | None:
-    """What is wrong with a property; an exception in the answer is wrong too."""
-    try:
-        return one.fault(answer)
-    except Stopped:
-        raise
-    except Exception as error:                                # the learner's code, on inputs of the property's own
-        return f"{type(error).__name__}: {error}{', in ' + own_line(error) if own_line(error) else ''}"
-
-
-def properties(exercise: Exercise, cases: Sequence[tuple]) -> list[Property]:
-    """The exercise's properties, the gradient last."""
-    gradient = Property("its gradient is right", lambda answer: wrong_gradient(exercise, answer, cases))
-    return [*exercise.properties, *([gradient] if exercise.gradients else [])]
+def untouched(answer: Callable) -> bool:
+    """Whether a function is a stub as it was given: it does nothing but raise NotImplementedError."""
+    code = getattr(answer, "__code__", None)
+    return (code is not None and code.co_names == ("NotImplementedError",)
+            and set(code.co_consts) <= {None, code.co_consts[0]} and not code.co_cellvars
+            and code.co_nlocals == code.co_argcount + code.co_kwonlyargcount)
 
 
 # ---- the rungs
 
 def climb(exercise: Exercise, cases: Sequence[tuple], seen: Behaviour, expected: Sequence[Outcome]
-          ) -> Iterator[tuple[str, list[str]]]:
-    """What is wrong, as (headline, lines of evidence), the coarsest first."""
-    tried = list(zip(cases, seen.calls, expected, strict=True))
-    for case, one, two in tried:
-        if one.error is not None and not isinstance(one.error, type(two.error) if two.error else ()):
-            yield from stopped_with_error(exercise, case, one.error, two.error)
+          ) -> Iterator[Failure]:
+    """What is wrong, the coarsest first."""
+    if two_results(exercise, seen.calls, expected):
+        first, again = seen.calls[0], seen.calls[-1]
+        yield Failure("The same call gave two different results.", [
+            call(exercise.name, cases[0]), f"first     {ended(first)}", f"later     {ended(again)}"],
+            "Does something outlast a call: a list made outside of the function, or a default value such as out=[]? "
+            "Make it anew inside. Or does chance play a part?")
+    tried = list(zip(cases[:-1], seen.calls, expected))
+    failed = [(case, one.error, two.error) for case, one, two in tried if one.error is not None and not (
+        two.error is not None and isinstance(one.error, type(two.error)))]
+    if failed:
+        yield stopped_with_error(exercise, *failed[0], often(failed, tried))
     for case, one, two in tried:
         if one.error is None and two.error is not None:
-            yield "It accepts what it must refuse.", [
-                f"{call(exercise, case)} gave {brief(one.value)}, expected {type(two.error).__name__}."]
+            yield Failure("It accepts what it must refuse.", [
+                cut(f"{call(exercise.name, case)} gave {brief(one.value)}, expected {type(two.error).__name__}.")])
     returned = [(case, one, two) for case, one, two in tried if one.error is None and two.error is None]
-    for case, one, two in returned:
-        if one.value is None and two.value is not None:
-            yield "It returned None.", [f"{call(exercise, case)} should give {brief(two.value)}.",
-                                        "Does every way through your function end in a return?"]
+    nothing = [(case, two) for case, one, two in returned if one.value is None and two.value is not None]
+    for case, two in nothing:
+        yield Failure(f"It returned None{often(nothing, tried)}.", [
+            cut(f"{call(exercise.name, case)} should give {brief(two.value)}.")],
+            "Does every way through your function end in a return?")
     compared = [(case, one.value, two.value, difference(one.value, two.value, exercise.tolerance))
                 for case, one, two in returned]
     wrong = [comparison for comparison in compared if comparison[-1] is not None]
@@ -162,76 +153,62 @@ def climb(exercise: Exercise, cases: Sequence[tuple], seen: Behaviour, expected:
         yield from (differs(exercise, *comparison) for comparison in wrong if comparison[-1].kind == kind)
     for case, one, _ in returned:
         if one.changed:
-            yield HEADLINES["changed"], [f"After {call(exercise, case)} the arguments were other ones. Work on a copy."]
-    yield from (differs(exercise, *comparison) for comparison in wrong)
+            yield Failure(HEADLINES["changed"], [f"The call was {call(exercise.name, case)}."],
+                          "Whoever called it still needs what they gave. Work on a copy, or build something new.")
+    for case, got, right, what in wrong:
+        form = "shape" if isinstance(right, Tensor) else "type"
+        yield differs(exercise, case, got, right, what,
+                      f"The {form} is right; the values are not{often(wrong, tried)}.")
     for one, fault in zip(properties(exercise, cases), seen.faults):
         if fault:
-            yield f"The values are right; but it is not true that {one.says}.", [fault]
+            yield Failure(f"The values are right, but this is not true: {one.says}.", [cut(fault)])
 
 
-def stopped_with_error(exercise: Exercise, case: tuple, error: BaseException, wanted: BaseException | None):
+def two_results(exercise: Exercise, calls: Sequence[Outcome], expected: Sequence[Outcome]) -> bool:
+    """Whether the first call gave another result when it was made again; a result of the wrong type is no result."""
+    first, again = calls[0], calls[-1]
+    if first.error is not None or again.error is not None:
+        return (first.error is None) != (again.error is None)
+    what = difference(first.value, expected[0].value, exercise.tolerance)
+    return (what is None or what.kind != "type") and not first.same_as(again, exercise.tolerance)
+
+
+def stopped_with_error(exercise: Exercise, case: tuple, error: BaseException, wanted: BaseException | None,
+                       how_often: str) -> Failure:
     """The learner's own line, what was raised there, and the call that led to it."""
-    headline = "It stopped with an error." if wanted is None else "It raises the wrong error."
-    line = own_line(error)
-    more = f", expected {type(wanted).__name__}" if wanted is not None else ""
-    yield headline, [*([line] if line else []), cut(f"{type(error).__name__}: {error}{more}"),
-                     f"The call was {call(exercise, case)}."]
+    line = own_line(traceback.extract_tb(error.__traceback__), exercise.name)
+    where = [line] if line else []
+    called = f"The call was {call(exercise.name, case)}."
+    if isinstance(error, NotImplementedError):
+        return Failure(f"It still raises NotImplementedError{how_often}.", [*where, called],
+                       "Take that line out when yours are complete, and end on a return.")
+    if wanted is not None:
+        return Failure("It raises the wrong error.", [
+            *where, cut(f"{said(error)}, expected {type(wanted).__name__}"), called])
+    return Failure(f"It stopped with an error{how_often}.", [*where, said(error), called], advice_on_error(error))
 
 
-def differs(exercise: Exercise, case: tuple, got: Any, expected: Any, what: Difference) -> tuple[str, list[str]]:
+def differs(exercise: Exercise, case: tuple, got: Any, expected: Any, what: Difference, headline: str = "") -> Failure:
     """A headline and the evidence: both results where they are short, otherwise the first place that differs."""
     both = [f"{word:9} {brief(value)}" for word, value in (("gave", got), ("expected", expected))]
-    whole = not any(mark in line for line in both for mark in ("...", "a tensor of"))
-    short = whole and what.kind == "values" and max(map(len, both)) <= WIDTH
-    return HEADLINES[what.kind], [call(exercise, case), *(both if short else [cut(f"{what}.")])]
-
-
-def wrong_gradient(exercise: Exercise, answer: Callable, cases: Sequence[tuple]) -> str | None:
-    """Where the gradient of the answer differs from the oracle's; None when it does not.
-
-    The answer's numbers are weighted with 1, 2, 3, ... and added up, so that no two of them can be mixed up.
-    """
-    for case in cases:
-        both = [gradient(function, case, exercise.gradients) for function in (answer, exercise.oracle)]
-        if both[0] is None:
-            return "No gradient flows back: is there a .detach(), .item(), .data or torch.no_grad() on the way?"
-        for place, one, two in zip(exercise.gradients, *both, strict=True):
-            if what := difference(one, two, 10 * exercise.tolerance):
-                return cut(f"the gradient by argument {place + 1} of {call(exercise, case)}: {what}.")
-    return None
-
-
-def gradient(function: Callable, case: tuple, places: Sequence[int]) -> list[torch.Tensor] | None:
-    """The gradients by the arguments at some places; None when the result does not depend on them."""
-    given = list(copies(case))
-    for place in places:
-        given[place] = given[place].requires_grad_()
-    result = function(*given)
-    if not result.requires_grad:
-        return None
-    weights = torch.arange(1, result.numel() + 1, dtype=result.dtype).view(result.shape)
-    (result * weights).sum().backward()
-    return [torch.zeros_like(given[place]) if given[place].grad is None else given[place].grad for place in places]
-
-
-# ---- known mistakes
-
-def diagnosis(exercise: Exercise, cases: Sequence[tuple], seen: Behaviour, expected: Sequence[Outcome]) -> str | None:
-    """The advice for the mistake whose behaviour this is; None when it is none of those known."""
-    for mistake in exercise.mistakes:
-        if seen.same_as(behaviour(exercise, mistake.answer, cases, expected), exercise.tolerance):
-            return mistake.advice
-    return None
+    whole = what.kind == "values" and brief(got) != brief(expected) and not any(
+        mark in line for line in both for mark in ("...", "a tensor of"))
+    short = whole and max(map(len, both)) <= WIDTH
+    return Failure(headline or HEADLINES[what.kind],
+                   [call(exercise.name, case), *(both if short else [cut(f"{what}.")])], what.advice)
 
 
 # ---- words
 
-def call(exercise: Exercise, case: tuple) -> str:
-    """A call as the learner would write it, cut where it is long."""
-    return cut(f"{exercise.name}({', '.join(map(brief, case))})", WIDTH * 2 // 3)
+def ended(one: Outcome) -> str:
+    """How a call ended: what it returned or raised."""
+    return cut(said(one.error) if one.error is not None else brief(one.value), WIDTH - 10)
 
 
-def cut(text: str, width: int = WIDTH) -> str:
-    """One line, at most so long."""
-    text = " ".join(itertools.chain.from_iterable(line.split() for line in text.splitlines()))
-    return text if len(text) <= width else text[:width - 1] + "…"
+def often(some: Sequence, of: Sequence) -> str:
+    """On how many of the inputs; "" when on all."""
+    return f", on {len(some)} of {len(of)} inputs" if len(some) < len(of) else ""
+
+
+def arguments(count: int) -> str:
+    return f"{count or 'no'} argument{'s' if count != 1 else ''}"

@@ -1,23 +1,30 @@
-"""Running somebody else's function: it may raise, never return, or change what it was given.
+"""Running somebody else's function: it may raise, never return, fill the memory, print a lot, or change its input.
 
 It runs in a thread of its own, which is stopped from outside by an exception (PyThreadState_SetAsyncExc): that works
 on every system and in every front end, where a signal would not.
 """
+import builtins
 import ctypes
+import io
 import linecache
+import sys
 import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.exercises.comparing import copies, difference, unchanged
+from helpers.exercises.comparing import copied, copies, difference, unchanged
+from helpers.exercises.words import cut
 
 LIMIT = 5.0                                                   # seconds for all calls of one check together
 GRACE = 1.0                                                   # seconds a stopped answer gets to end
+MEMORY = 1e9                                                  # bytes that one check may take
+PRINTED = 1000                                                # characters that one check may print
 OURS = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -26,12 +33,12 @@ class Stopped(BaseException):
     """Raised inside an answer that took too long; no `except Exception` of the learner's catches it."""
 
 
-class TooSlow(Exception):
-    """An answer did not return in time. `line` is where it was, "" when that is not known."""
+class TooMuch(Exception):
+    """An answer took too much time or memory. why: in words. line: where it was. ended: whether it could be stopped."""
 
-    def __init__(self, line: str, ended: bool):
-        super().__init__()
-        self.line, self.ended = line, ended
+    def __init__(self, why: str, line: str, ended: bool):
+        super().__init__(why)
+        self.why, self.line, self.ended = why, line, ended
 
 
 @dataclass(frozen=True)
@@ -62,58 +69,133 @@ def outcome(answer: Callable, case: tuple) -> Outcome:
         raise
     except BaseException as error:                            # also SystemExit: the learner's code may do anything
         return Outcome(error=error)
+    try:
+        value = copied(value)                                 # as it is now: later calls may change what it kept
+    except RecursionError:
+        return Outcome(error=ValueError("the result holds itself, so it has no end"))
     return Outcome(value, changed=not unchanged(case, given))
 
 
+# ---- within limits
+
 def within(seconds: float, work: Callable[[], Any]) -> Any:
-    """The result of work(), or TooSlow when it takes longer than so many seconds. Raises what work raises."""
+    """The result of work(). Raises what work raises, and TooMuch when it takes more than so many seconds, or MEMORY."""
     box: dict[str, Any] = {}
+    over = threading.Event()                                  # thread.join() goes wrong when it is interrupted
 
     def run() -> None:
-        try:
-            box["result"] = work()
-        except BaseException as error:
-            box["error"] = error
+        with suppress(Stopped):                               # one that comes when all is over
+            try:
+                box["result"] = work()
+            except BaseException as error:
+                box["error"] = error
+            finally:
+                over.set()
 
     thread = threading.Thread(target=run, daemon=True, name="answer")
-    thread.start()
-    try:
-        wait(thread, seconds)
-    except KeyboardInterrupt:                                 # the learner's own: take the answer along
-        stop(thread)
-        raise
-    if thread.is_alive():
-        stop(thread)
-        error = box.get("error")
-        raise TooSlow(own_line(error) if error is not None else "", not thread.is_alive())
+    with quiet():
+        thread.start()
+        try:
+            why = wait(over, seconds)
+        except KeyboardInterrupt:                             # the learner's own: take the answer along
+            stop(thread, over)
+            raise
+        if why:
+            frame = sys._current_frames().get(thread.ident)
+            line = own_line(traceback.extract_stack(frame)) if frame else ""
+            stop(thread, over)
+            if "result" not in box:
+                raise TooMuch(why, line, over.is_set())
     if "error" in box:
         raise box["error"]
     return box["result"]
 
 
-def wait(thread: threading.Thread, seconds: float) -> None:
-    """Wait for a thread's end, at most so many seconds, in slices: on Windows only these can be interrupted."""
-    end = time.monotonic() + seconds
-    while thread.is_alive() and time.monotonic() < end:
-        thread.join(min(0.05, seconds))
+def wait(over: threading.Event, seconds: float) -> str:
+    """Wait for the end. Returns "", or what it took too much of: "5 seconds", "1 GB of memory".
+
+    It waits in slices: on Windows only these can be interrupted.
+    """
+    end, before = time.monotonic() + seconds, memory()
+    while not over.wait(min(0.05, seconds)):
+        if memory() - before > MEMORY:
+            return f"{MEMORY / 1e9:g} GB of memory"
+        if time.monotonic() > end:
+            return f"{seconds:g} seconds"
+    return ""
 
 
-def stop(thread: threading.Thread) -> None:
+def memory() -> int:
+    """How many bytes this process holds; 0 where psutil is missing, which a notebook's kernel always brings."""
+    try:
+        import psutil
+    except ImportError:
+        return 0
+    return psutil.Process().memory_info().rss
+
+
+def stop(thread: threading.Thread, over: threading.Event) -> None:
     """Raise Stopped in a thread, again and again while it catches it, for as long as GRACE."""
     end = time.monotonic() + GRACE
-    while thread.is_alive() and time.monotonic() < end:
+    while not over.is_set() and time.monotonic() < end:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
-        thread.join(0.05)
+        over.wait(0.01)
 
 
-def own_line(error: BaseException) -> str:
-    """The learner's line in which an error arose, as 'line 3: x = y[9]'; "" if none of theirs took part."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if theirs(frame.filename)]
-    if not frames:
+# ---- what it prints and asks
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let an answer print a little, and ask nothing: nobody would see the question that input() waits for."""
+    left, asked = Allowance(), builtins.input
+    with redirect_stdout(Tap(sys.stdout, left)), redirect_stderr(Tap(sys.stderr, left)):
+        builtins.input = refuse
+        try:
+            yield
+        finally:
+            builtins.input = asked
+
+
+def refuse(*_: Any) -> str:
+    raise RuntimeError("input() waits for the keyboard; your function is given all it needs as arguments")
+
+
+class Allowance:
+    """How many characters may still be printed."""
+    left = PRINTED
+
+
+class Tap(io.TextIOBase):
+    """A stream that passes on what it is given until the allowance is used up, and then says so once."""
+
+    def __init__(self, target: Any, allowance: Allowance):
+        self.target, self.allowance = target, allowance
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if (left := self.allowance.left) > 0:
+            self.allowance.left -= len(text)
+            self.target.write(text if len(text) <= left else
+                              f"{text[:left]}\n(Your function prints more; the rest is left out.)\n")
+        return len(text)
+
+
+# ---- whose line it is
+
+def own_line(frames: traceback.StackSummary, name: str = "") -> str:
+    """The learner's innermost line, as "line 3: x = y[9]"; "" if none of theirs took part.
+
+    name: the exercise's function; a line of another one is shown as "line 3, in helper: x = y[9]".
+    """
+    own = [frame for frame in frames if theirs(frame.filename)]
+    if not own:
         return ""
-    last = frames[-1]
+    last = own[-1]
     text = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
-    return f"line {last.lineno}: {text}" if text else f"line {last.lineno}"
+    inside = f", in {last.name}" if name and last.name.isidentifier() and last.name != name else ""
+    return cut(f"line {last.lineno}{inside}{': ' + text if text else ''}")
 
 
 def theirs(file: str) -> bool:
