@@ -7,7 +7,7 @@ Only what ipywidgets 7.7 and 8 share is used.
 import base64
 import html
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,11 @@ def text(label: str, value: str) -> ipywidgets.Text:
     """A labelled line of text; it reports when Enter is pressed."""
     return ipywidgets.Text(value=value, description=label, continuous_update=False, style=WIDE,
                            layout={"width": "640px"})
+
+
+def choice(label: str, options: Sequence[str]) -> ipywidgets.Widget:
+    """A labelled list to choose one of; the first is chosen to begin with."""
+    return ipywidgets.Dropdown(options=list(options), description=label, style=WIDE, layout={"width": "420px"})
 
 
 def explore(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> None:

@@ -77,3 +77,31 @@ def test_python_docs_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(ModuleNotFoundError, match="lacks pydoc_data"):
         corpora.python_docs()
+
+
+def test_python_source_is_python_that_compiles():
+    source = corpora.python_source()
+    assert 5_000_000 < len(source) < 6_000_000
+    assert "class QuerySet" in source and "\r" not in source
+    compile(source.replace("from __future__ import annotations", ""), "django", "exec", dont_inherit=True)
+
+
+def test_docstrings_are_the_texts_of_functions_and_classes_without_their_indent():
+    docs = corpora.docstrings()
+    assert len(docs) == 3756 and all(docs)
+    assert "Return the model admin's ordering for related field, if provided." in "\n".join(docs)
+    assert corpora.docstrings() is docs                                   # read once
+
+
+def test_translations_have_no_gaps_and_are_in_their_script():
+    german, japanese = corpora.translations("de"), corpora.translations("ja")
+    assert german["Enter a valid date."] == "Bitte ein gültiges Datum eingeben."
+    assert list(german) == sorted(german) and len(german) > 500
+    assert not [text for text in german if re.search(r"[%{]", text)] and all(german.values())
+    in_script = [text for text in japanese.values() if re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", text)]
+    assert len(in_script) > 0.9 * len(japanese)
+
+
+def test_an_unknown_language_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match=r"language is 'xx'; choose one of af, am, .*zh_Hans"):
+        corpora.translations("xx")
