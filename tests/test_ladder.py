@@ -240,7 +240,8 @@ def test_who_made_two_mistakes_hears_of_the_one_that_explains_most():
     exercise = Exercise(
         "9.4", "clip", "Clip", 1, lambda n: min(max(n, 0), 9), lambda draw: [(n,) for n in range(-4, 12)],
         (Mistake(lambda n: max(n, 0), "You forget the upper end."),
-         Mistake(lambda n: min(n, 9), "You forget the lower."), Mistake(lambda n: n - 1, "You take one away.")), ("a", "b"))
+         Mistake(lambda n: min(n, 9), "You forget the lower."),
+         Mistake(lambda n: n - 1, "You take one away.")), ("a", "b"))
     report = examine(exercise, lambda n: n)
     assert "values are not, on 6 of 16 inputs.\n    clip(-4)\n    gave      -4\n    expected  0\n" in report.text
     assert report.advice == "Perhaps, since it explains 4 of 6 wrong results: You forget the lower."
@@ -288,7 +289,8 @@ def test_a_result_instead_of_a_function_is_refused(answer):
     (torch.tensor([1.0, 2.0]), torch.tensor([1.0, -torch.inf]), "result[1] is 2.0, expected -inf"),
     (torch.tensor([[1.0, 2.0]]), torch.tensor([1.0, 2.0]), "(1, 2), expected (2,)"), ({1, 2}, {1}, "{1, 2}"),
     (2.0, float("inf"), "the result is 2.0, expected inf"), (float("nan"), float("nan"), None),
-    (10 ** 400, 1.0, "bits"), (10 ** 400, float("inf"), "bits"), (1 << 20000, 3, "a whole number of 20001 bits, expected 3"),
+    (10 ** 400, 1.0, "bits"), (10 ** 400, float("inf"), "bits"),
+    (1 << 20000, 3, "a whole number of 20001 bits, expected 3"),
     (0.1 + 2e-5, 0.1, "is 0.10002, expected 0.1"), ([[1], 2], [[1, 2], 2], "the length of result[0] is 1, expected 2"),
     (torch.tensor([2 ** 60 + 1]), torch.tensor([2 ** 60]), "[0] is 1152921504606846977, expected 1152921504606846976"),
     (torch.tensor([1, 2]), torch.tensor([1.0, 2.0]), "is torch.int64, expected torch.float32"),
@@ -298,7 +300,8 @@ def test_a_result_instead_of_a_function_is_refused(answer):
     (numpy.array([1]), [1], "a NumPy array, expected a list"), (numpy.float32(2), 2.0, None),
     (numpy.int64(2), 2, None), (numpy.bool_(True), True, None), (1, True, "an int, expected a bool"),
     ("a" * 60 + "b", "a" * 60 + "c", "result[50:80] is 'aaaaaaaaaab', expected 'aaaaaaaaaac'"),
-    ("a  b", "a b", "'a  b'"), (iter([1]), [1], "a list_iterator"), (1j, 1.0, "a complex"), ([1, "a"], [1, 2], "result[1] is a str"),
+    ("a  b", "a b", "'a  b'"), (iter([1]), [1], "a list_iterator"), (1j, 1.0, "a complex"),
+    ([1, "a"], [1, 2], "result[1] is a str"),
 ], ids=lambda value: type(value).__name__)
 def test_differences_are_said_in_words(got, expected, said):
     found = difference(got, expected, 1e-5)
