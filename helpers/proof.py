@@ -154,17 +154,20 @@ def verdict(id: str, value: float, interval: tuple[float, float] | None, n: int,
 def predict(id: str, question: str, choices: Sequence[str]) -> None:
     """Ask for a guess before an experiment. It is kept, and `outcome` tells after the experiment whether it held.
 
-    id: lesson and letter, such as "3.a". Without a kernel the question and its choices stand as text.
+    id: lesson and letter, such as "3.a". Run again, it shows the guess made before, unless the choices have changed.
+    Without a kernel the question stands as text, with its choices folded below.
     """
     from helpers import widgets
 
     if len(choices) < 2:
         raise ValueError(f"choices holds {len(choices)}; give at least two to choose between.")
-    guess = progress.read()["guesses"].get(id, {}).get("guess")
-    kept = {"question": question, "choices": list(choices), "guess": guess if guess in choices else None}
-    progress.record("guesses", id, kept)
-    widgets.question(question, list(choices), kept["guess"],
-                     lambda choice: progress.record("guesses", id, kept | {"guess": choice}))
+    before = progress.read()["guesses"].get(id, {})
+    asked = {"question": question, "choices": list(choices)}
+    if before.get("choices") != asked["choices"] or before.get("guess") not in choices:
+        asked |= {"guess": None, "outcome": None}
+    progress.record("guesses", id, asked)
+    widgets.question(question, list(choices), (before | asked).get("guess"),
+                     lambda choice: progress.record("guesses", id, {"guess": choice}))
 
 
 def outcome(id: str, answer: str) -> None:
@@ -178,7 +181,7 @@ def outcome(id: str, answer: str) -> None:
         raise ValueError(f"id is {id!r}; run the cell with predict({id!r}, ...) first.")
     if answer not in kept["choices"]:
         raise ValueError(f"answer is {answer!r}; the choices were {', '.join(map(repr, kept['choices']))}.")
-    progress.record("guesses", id, kept | {"outcome": answer})
+    progress.record("guesses", id, {"outcome": answer})
     print(f"Measured: {answer}.")
-    if kept["guess"] is not None:
+    if kept.get("guess") is not None:
         print("Your guess held." if kept["guess"] == answer else f"You had guessed: {kept['guess']}.")

@@ -85,21 +85,28 @@ def described(alt: str) -> str:
 
 
 def question(question: str, choices: list[str], guess: str | None, on_guess: Callable[[str], None]) -> None:
-    """A question with choices to click; `on_guess` gets each choice made. Without a kernel: the question as text."""
+    """A question with choices to click; `on_guess` gets each choice made.
+
+    Without a kernel: the question, and its choices folded below it, so that the reader can think first.
+    """
     buttons = ipywidgets.RadioButtons(options=choices, value=guess, description="Your guess",
                                       layout={"width": "max-content"})
-    kept = ipywidgets.HTML()
+    kept = ipywidgets.HTML("This was your guess. Run the next cells and see." if guess is not None else "")
 
     def keep(change: dict) -> None:
-        on_guess(change["new"])
-        kept.value = "Kept. Now run the next cells and see."
+        try:
+            on_guess(change["new"])
+            kept.value = "Kept. Now run the next cells and see."
+        except OSError as error:                            # nobody else sees what a callback raises
+            kept.value = f"<b>Not kept:</b> {html.escape(str(error))}"
 
     buttons.observe(keep, names="value")
     title = f"<p><b>Before you go on:</b> {html.escape(question, quote=False)}</p>"
     items = "".join(f"<li>{html.escape(choice, quote=False)}</li>" for choice in choices)
+    fold = f"<details><summary>What is your guess? The choices</summary><ul>{items}</ul></details>"
     plain = f"Before you go on: {question}\n" + "\n".join(f"  ( ) {choice}" for choice in choices)
     show(ipywidgets.VBox([ipywidgets.HTML(title), buttons, kept]),
-         {"text/plain": plain, "text/html": f"{title}<ul>{items}</ul>"})
+         {"text/plain": plain, "text/html": f"{title}{fold}"})
 
 
 class ChatPanel:

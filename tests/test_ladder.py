@@ -1,7 +1,7 @@
 """The check itself: each rung of the ladder, answers that hang or raise, and what is kept of a result."""
+import dataclasses
 import functools
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -360,37 +360,44 @@ def test_hints_are_folded(registered, monkeypatch):
 
 def test_progress_shows_lessons_exercises_and_guesses(registered, capsys):
     from helpers.progress import record
+    progress()
+    assert capsys.readouterr().out.splitlines() == [
+        "09   Doubling  exercises: 0 of 1 done   9.1 open",
+        "None of 1 exercises is done. Begin with: 9.1 Double, 1 minutes, in exercises/09_doubling.ipynb."]
     kept = {"question": "?", "choices": ["l", "r"]}
     record("guesses", "0.a", kept | {"guess": "l", "outcome": "l"})
     record("guesses", "0.b", kept | {"guess": "l", "outcome": "r"})
-    record("guesses", "0.c", kept | {"guess": None})
+    record("guesses", "0.c", kept | {"guess": None, "outcome": "l"})
     record("guesses", "0b.a", kept | {"guess": "l"})
-    record("guesses", "10.a", kept | {"guess": "l"})
-    progress()
-    assert capsys.readouterr().out.splitlines() == [
-        "Lesson   0   2 guesses, 1 of 2 measured held",
-        "Lesson  0b   1 guess, 0 of 0 measured held",
-        "Lesson   9   exercises: 0 of 1 done   9.1 open",
-        "Lesson  10   1 guess, 0 of 0 measured held",
-        "Next: 9.1 Double (1 minutes), in exercises/09_doubling.ipynb."]
+    record("guesses", "10.a", kept | {"guess": "l", "outcome": "l"})
     check("9.1", lambda x, n: x * n)
     capsys.readouterr()
     progress()
-    assert capsys.readouterr().out.splitlines()[2:] == [
-        "Lesson   9   exercises: 1 of 1 done   9.1 done",
-        "Lesson  10   1 guess, 0 of 0 measured held",
-        "Every exercise of this lesson is done."]
+    assert capsys.readouterr().out.splitlines() == [
+        "00             2 guesses: 1 held",
+        "00b            1 guess: 0 held, 1 not measured yet",
+        "09   Doubling  exercises: 1 of 1 done   9.1 done",
+        "10             1 guess: 1 held",
+        "All 1 exercises are done."]
     progress("09")
     assert capsys.readouterr().out.splitlines() == [
-        "Lesson   9   exercises: 1 of 1 done   9.1 done", "Every exercise of this lesson is done."]
+        "09   Doubling  exercises: 1 of 1 done   9.1 done", "All 1 exercises are done."]
     with pytest.raises(ValueError, match="lesson is '9'; those with exercises are 09."):
         progress("9")
 
 
+def test_the_next_exercise_is_the_first_open_one():
+    both = {"01_one": (DOUBLE,), "10_two_more": (dataclasses.replace(DOUBLE, id="10.1"),)}
+    table = overview.rows(both, {"guesses": {}, "exercises": {"9.1": {"passed": True}}})
+    assert [(row.lesson, row.title, row.done) for row in table] == [("01", "One", 1), ("10", "Two more", 0)]
+    assert overview.following(both, table) == ("1 of 2 exercises is done. Next: 10.1 Double, 1 minutes, in "
+                                               "exercises/10_two_more.ipynb.")
+
+
 def test_the_overview_escapes_what_it_shows():
     strange = Exercise("9.1", "f", "<b> & 'c'", 1, len, lambda draw: [], (), ("", ""))
-    page = overview.as_html([overview.Row("9", [(strange, False)], 0, 0, 0)], "a < b")
-    assert "&lt;b&gt;" in page and "a &lt; b" in page and "<b>" not in page
+    page = overview.as_html([overview.Row("09", "<i>", [(strange, False)], 0, 0, 0)], "a < b")
+    assert "&lt;b&gt;" in page and "&lt;i&gt;" in page and "a &lt; b" in page and "<b>" not in page
 
 
 def test_the_limit_is_the_one_that_is_stated():

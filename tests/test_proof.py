@@ -140,6 +140,17 @@ def test_a_guess_is_kept_and_tested_by_the_outcome(asked, capsys):
     assert progress.read()["guesses"]["0.z"]["outcome"] == "right"
 
 
+def test_a_lesson_that_is_run_again_keeps_guess_and_outcome(asked, capsys):
+    proof.predict("0.u", "Which?", ["left", "right"])
+    asked[0][2]("right")
+    proof.outcome("0.u", "right")
+    proof.predict("0.u", "Which one?", ["left", "right"])
+    kept = progress.read()["guesses"]["0.u"]
+    assert kept == {"question": "Which one?", "choices": ["left", "right"], "guess": "right", "outcome": "right"}
+    asked[1][2]("left")                                     # a click after the outcome does not undo the measurement
+    assert progress.read()["guesses"]["0.u"] == kept | {"guess": "left"}
+
+
 def test_without_a_guess_the_outcome_only_says_what_was_measured(asked, capsys):
     proof.predict("0.y", "Which?", ["left", "right"])
     proof.outcome("0.y", "left")

@@ -70,9 +70,26 @@ def test_a_question_keeps_what_is_clicked(shown, monkeypatch):
     widgets.question("Is 2 < 3?", ["yes & no", "no"], None, guesses.append)
     (data, _), = shown
     assert data["text/plain"] == "Before you go on: Is 2 < 3?\n  ( ) yes & no\n  ( ) no"
-    assert "Is 2 &lt; 3?" in data["text/html"] and "<li>yes &amp; no</li>" in data["text/html"]
+    seen, folded = data["text/html"].split("<details>")
+    assert "Is 2 &lt; 3?" in seen and "<li>yes &amp; no</li>" in folded
     made[0].value = "no"
     assert guesses == ["no"]
+
+
+def test_a_guess_made_before_is_shown_and_one_that_cannot_be_kept_is_said(shown, monkeypatch):
+    radio, words = [], []
+    for name, made in (("RadioButtons", radio), ("HTML", words)):
+        kind = getattr(widgets.ipywidgets, name)
+        monkeypatch.setattr(widgets.ipywidgets, name,
+                            lambda *args, kind=kind, made=made, **kw: made.append(kind(*args, **kw)) or made[-1])
+
+    def refuse(choice):
+        raise OSError("Progress cannot be kept in <here>.")
+
+    widgets.question("Which?", ["left", "right"], "left", refuse)
+    assert radio[0].value == "left" and any("This was your guess." in one.value for one in words)
+    radio[0].value = "right"
+    assert any("<b>Not kept:</b> Progress cannot be kept in &lt;here&gt;." == one.value for one in words)
 
 
 class Token:

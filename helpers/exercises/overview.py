@@ -10,8 +10,9 @@ Progress = Mapping[str, Mapping[str, Mapping[str, Any]]]      # what helpers.pro
 
 
 class Row(NamedTuple):
-    """One lesson: its number, its exercises with True for those done, and its guesses."""
+    """One lesson: its number and title, its exercises with True for those done, and its guesses."""
     lesson: str
+    title: str
     exercises: list[tuple[Exercise, bool]]
     guesses: int
     measured: int
@@ -24,7 +25,7 @@ class Row(NamedTuple):
 
 def show(lessons: Mapping[str, Sequence[Exercise]], kept: Progress, lesson: str | None = None) -> None:
     """Display the overview. lessons: each notebook's exercises. kept: what the learner has done. lesson: it alone."""
-    table = [row for row in rows(lessons, kept) if lesson is None or row.lesson == number(lesson)]
+    table = [row for row in rows(lessons, kept) if lesson in (None, row.lesson)]
     advice = following(lessons, table)
     if not in_notebook():
         print(as_text(table, advice))
@@ -36,59 +37,72 @@ def show(lessons: Mapping[str, Sequence[Exercise]], kept: Progress, lesson: str 
 
 def rows(lessons: Mapping[str, Sequence[Exercise]], kept: Progress) -> list[Row]:
     """A row for each lesson that has exercises, or in which a guess was made, in reading order."""
-    of_lesson = {number(notebook.split("_")[0]): group for notebook, group in lessons.items()}
+    named = {notebook.split("_")[0]: notebook for notebook in lessons}
     guessed = {key: guess for key, guess in kept["guesses"].items() if guess.get("guess") is not None}
-    names = {*of_lesson, *(key.split(".")[0] for key in guessed)}
     table = []
-    for name in sorted(names, key=lambda name: (len(name.rstrip("b")), name)):     # 0, 0b, 1, ..., 10
-        mine = [guess for key, guess in guessed.items() if key.split(".")[0] == name]
+    for lesson in sorted({*named, *map(lesson_of, guessed)}):           # 00, 00b, 01, ..., 10
+        mine = [guess for key, guess in guessed.items() if lesson_of(key) == lesson]
         measured = [guess for guess in mine if guess.get("outcome") is not None]
-        done = [(one, kept["exercises"].get(one.id, {}).get("passed") is True) for one in of_lesson.get(name, ())]
-        table.append(Row(name, done, len(mine), len(measured),
+        notebook = named.get(lesson, "")
+        done = [(one, kept["exercises"].get(one.id, {}).get("passed") is True) for one in lessons.get(notebook, ())]
+        table.append(Row(lesson, " ".join(notebook.split("_")[1:]).capitalize(), done, len(mine), len(measured),
                          sum(guess["outcome"] == guess["guess"] for guess in measured)))
     return table
 
 
-def number(lesson: str) -> str:
-    """The number of a lesson as its ids have it: "0b" for "00b", "1" for "01", "10" for "10"."""
-    return lesson[1:] if lesson.startswith("0") else lesson
+def lesson_of(id: str) -> str:
+    """The lesson of a guess or exercise, as file names have it: "00b" for "0b.1", "10" for "10.a"."""
+    lesson = id.split(".")[0]
+    digits = lesson.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return digits.zfill(2) + lesson[len(digits):]
 
 
 def following(lessons: Mapping[str, Sequence[Exercise]], table: Sequence[Row]) -> str:
-    """What to do next: the first open exercise."""
+    """How much is done, and what to do next: the first open exercise."""
     notebooks = {one.id: notebook for notebook, group in lessons.items() for one in group}
-    for one in (one for row in table for one, done in row.exercises if not done):
-        return f"Next: {one.id} {one.title} ({one.minutes} minutes), in exercises/{notebooks[one.id]}.ipynb."
-    return "Every exercise is done." if len(lessons) > 1 else "Every exercise of this lesson is done."
+    every = [pair for row in table for pair in row.exercises]
+    done = sum(passed for _, passed in every)
+    following = next((one for one, passed in every if not passed), None)
+    if following is None:
+        return f"All {len(every)} exercises are done."
+    return (f"{done or 'None'} of {len(every)} exercises {'is' if done < 2 else 'are'} done. "
+            f"{'Next' if done else 'Begin with'}: {following.id} {following.title}, {following.minutes} minutes, in "
+            f"exercises/{notebooks[following.id]}.ipynb.")
 
 
 def as_text(table: Sequence[Row], advice: str) -> str:
+    width = max((len(row.title) for row in table), default=0)
     lines = []
     for row in table:
-        line = f"Lesson {row.lesson:>3}"
+        cells = [f"{row.lesson:3}  {row.title:{width}}"]
         if row.exercises:
-            marks = "  ".join(f"{one.id} {'done' if done else 'open'}" for one, done in row.exercises)
-            line += f"   exercises: {row.done} of {len(row.exercises)} done   {marks}"
-        if row.guesses:
-            line += f"   {guesses(row)}"
-        lines.append(line)
+            cells.append(f"exercises: {row.done} of {len(row.exercises)} done ")
+            cells.extend(f"{one.id} {'done' if done else 'open'}" for one, done in row.exercises)
+        lines.append("  ".join([*cells, guesses(row)]).rstrip())
     return "\n".join([*lines, advice])
 
 
 def as_html(table: Sequence[Row], advice: str) -> str:
+    left = "style='text-align: left'"
     body = "".join(
-        f"<tr><td>{row.lesson}</td><td>{f'{row.done} of {len(row.exercises)}' if row.exercises else ''}</td>"
-        f"<td style='text-align: left'>{''.join(mark(one, done) for one, done in row.exercises)}</td>"
-        f"<td>{guesses(row) if row.guesses else ''}</td></tr>" for row in table)
-    return ("<table><tr><th>lesson</th><th>exercises done</th><th></th><th>guesses</th></tr>"
-            f"{body}</table><p>{html.escape(advice)}</p>")
+        f"<tr><td {left}>{row.lesson} {html.escape(row.title)}</td>"
+        f"<td>{f'{row.done} of {len(row.exercises)}' if row.exercises else ''}</td>"
+        f"<td {left}>{''.join(mark(one, done) for one, done in row.exercises)}</td>"
+        f"<td {left}>{guesses(row)}</td></tr>" for row in table)
+    titles = "".join(f"<th {left}>{title}</th>" for title in ("Lesson", "Done", "Exercises", "Guesses"))
+    return f"<table><tr>{titles}</tr>{body}</table><p>{html.escape(advice)}</p>"
 
 
 def mark(one: Exercise, done: bool) -> str:
     """One exercise as a mark; its title is the tooltip, and words say what the mark means."""
-    return (f"<span title='{html.escape(one.title, quote=True)}' style='margin-right: 1em'>"
-            f"{'☑' if done else '☐'} {one.id} {'done' if done else 'open'}</span>")
+    return (f"<span title='{html.escape(one.title, quote=True)}' style='margin-right: 1em; white-space: nowrap'>"
+            f"{'☑' if done else '☐'} {one.id} {'done' if done else 'open'}</span> ")
 
 
 def guesses(row: Row) -> str:
-    return f"{row.guesses} {'guess' if row.guesses == 1 else 'guesses'}, {row.held} of {row.measured} measured held"
+    """How a lesson's guesses came out; "" where none was made."""
+    if not row.guesses:
+        return ""
+    made = f"{row.guesses} {'guess' if row.guesses == 1 else 'guesses'}"
+    waiting = row.guesses - row.measured
+    return f"{made}: {row.held} held" + (f", {waiting} not measured yet" if waiting else "")
