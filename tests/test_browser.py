@@ -1,11 +1,13 @@
-"""Lesson 00 in a real browser: JupyterLab as `course.py lab` opens it, used as a learner would.
+"""Lesson 00 and an exercise in a real browser: JupyterLab as `course.py lab` opens it, used as a learner would.
 
 Skipped where there is no Chromium or no playwright; with REQUIRE_BROWSER=1 that is a failure.
 COURSE_SCREENSHOTS names a folder for pictures of the whole lesson, in both themes, to look at.
 """
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -69,6 +71,14 @@ def test_chat_streams_an_answer(lesson):
     assert lengths == sorted(lengths), f"the answer lost text while it streamed: {lengths}"
 
 
+def test_a_guess_is_kept(lesson, lab):
+    view = outputs(lesson, lesson.get_by_text("From which on is ' Paris' the favourite"), lesson.get_by_role("radio"))
+    view.first.get_by_text("one of the last two").click()
+    view.first.get_by_text("Kept. Now run the next cells and see.").wait_for()
+    guess = json.loads((state_of(lab) / "progress.json").read_text(encoding="utf-8"))["guesses"]["0.a"]
+    assert guess["guess"] == guess["outcome"] == "one of the last two"      # all cells had run before
+
+
 def test_lesson_is_seen_in_both_themes(lesson, screenshots):
     for theme, is_light in {"JupyterLab Dark": "false", "JupyterLab Light": "true"}.items():
         choose(lesson, "Settings", "Theme", theme)
@@ -87,12 +97,56 @@ def test_reopened_lesson_shows_pictures(reopened, lab, screenshots):
         assert reopened.get_by_text(error).count() == 0
 
 
+def test_reopened_lesson_folds_the_choices_of_a_question(reopened):
+    question = outputs(reopened, reopened.get_by_text("From which on is ' Paris' the favourite")).first
+    choice = question.get_by_text("one of the last two")
+    assert not choice.is_visible()
+    question.locator("summary").click()
+    assert choice.is_visible() and question.get_by_role("radio").count() == 0
+
+
+WRONG = ['return [piece.decode("latin-1") for piece in pieces]']
+RIGHT = ['decoder = codecs.getincrementaldecoder("utf-8")()', "return [decoder.decode(piece) for piece in pieces]"]
+
+
+def test_an_exercise_answers_and_its_pass_outlives_the_kernel(exercise, lab, screenshots):
+    stub, check = cell(exercise, "def stream_text("), cell(exercise, 'check("1.2", stream_text)')
+    run(cell(exercise, "from helpers.exercises import"))
+    run(check)
+    printed(check, "NameError")                       # as its cell was not run yet
+    run(stub, check)
+    printed(check, "1.2 stream_text: not started.")
+    write(stub, "raise NotImplementedError()", WRONG)
+    run(stub, check)
+    printed(check, "1.2 stream_text: not yet.", "latin-1 makes one character of every byte")
+    check.screenshot(path=screenshots / "exercise wrong.png")
+    write(stub, WRONG[0], RIGHT)
+    run(stub, check)
+    printed(check, "1.2 stream_text: passed.")
+    check.screenshot(path=screenshots / "exercise right.png")
+
+    choose(exercise, "Kernel", "Restart Kernel and Clear Outputs of All Cells…")
+    exercise.get_by_role("button", name="Confirm Kernel Restart").click()
+    wait_until(lambda: check.locator(".jp-OutputArea-output").count() == 0, 30, "the outputs were not cleared")
+    exercise.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    run(cell(exercise, "from helpers.exercises import"))
+    progress = cell(exercise, 'progress("01")')
+    run(progress)
+    printed(progress, "1.1 open", "1.2 done", "1 of 6")
+    progress.screenshot(path=screenshots / "progress.png")
+    photograph(exercise, screenshots / "exercises.png")
+    command = [sys.executable, "-m", "helpers.exercises"]
+    told = subprocess.check_output(command, cwd=REPOSITORY, text=True, encoding="utf-8",
+                                   env={**os.environ, "COURSE_STATE": str(state_of(lab)), "PYTHONIOENCODING": "utf-8"})
+    assert "1.1 open" in told and "1.2 done" in told
+
+
 def test_nothing_stands_before_the_lesson(reopened):
     assert reopened.get_by_role("dialog").all_inner_texts() == []
     assert reopened.locator(".Toastify__toast").all_inner_texts() == []     # such as a question about news
 
 
-def test_page_reports_no_error(lesson, reopened, complaints):
+def test_page_reports_no_error(lesson, reopened, exercise, complaints):
     assert complaints == []
 
 
@@ -134,6 +188,53 @@ def reopened(browser, lab, lesson, complaints):
     lesson.close()
     with page_at(browser, address, complaints) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def exercise(browser, lab, complaints):
+    """The exercises of lesson 01 in the learner's copy, in a window in which all its cells are drawn."""
+    with page_at(browser, f"{lab[0]}/lab/tree/my_course/exercises/01_tokenization.ipynb?reset", complaints) as page:
+        page.set_viewport_size({"width": 1280, "height": 9000})
+        yield page
+
+
+def cell(page, source):
+    """The code cell that holds this text."""
+    return page.locator(".jp-Notebook .jp-CodeCell", has=page.locator(".jp-InputArea", has_text=source)).first
+
+
+def run(*cells):
+    """Run cells as a learner does, with Shift+Enter, and wait for the end of each."""
+    for cell in cells:
+        prompt = cell.locator(".jp-InputPrompt")
+        waiting = prompt.inner_text(), "[*]:", "[ ]:"
+        cell.locator(".cm-content").click()
+        cell.page.keyboard.press("Shift+Enter")
+        wait_until(lambda: prompt.inner_text() not in waiting, 60, "the cell did not run to its end")
+
+
+def write(cell, old, lines):
+    """Replace a line of a cell's code by others, on the keyboard."""
+    keyboard = cell.page.keyboard
+    cell.locator(".cm-line", has_text=old).click()
+    keyboard.press("End")
+    keyboard.press("Shift+Home")                       # back to where the line is indented
+    for i, line in enumerate(lines):
+        if i:
+            keyboard.press("Enter")
+        keyboard.type(line)
+
+
+def printed(cell, *words):
+    """Wait until a cell's output holds all of these."""
+    output = cell.locator(".jp-OutputArea-output")
+    wait_until(lambda: all(word in " ".join(output.all_inner_texts()) for word in words), 30,
+               lambda: f"{words} are not in {output.all_inner_texts()}")
+
+
+def state_of(lab):
+    """The folder in which the lab's kernels keep progress."""
+    return lab[1].parents[2] / "course_state"
 
 
 @contextmanager

@@ -65,7 +65,8 @@ def following(lessons: Mapping[str, Sequence[Exercise]], table: Sequence[Row]) -
     following = next((one for one, passed in every if not passed), None)
     if following is None:
         return f"All {len(every)} exercises are done."
-    where = f"{following.id} {following.title}, {following.minutes} minutes, in exercises/{notebooks[following.id]}.ipynb"
+    where = (f"{following.id} {following.title}, {following.minutes} minutes, "
+             f"in exercises/{notebooks[following.id]}.ipynb")
     if not done:
         return f"{len(every)} exercises wait for you. Begin with {where}."
     return f"{done} of {len(every)} exercises {'is' if done == 1 else 'are'} done. Next: {where}."
