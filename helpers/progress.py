@@ -1,8 +1,8 @@
 """What the learner has done so far: one small JSON file on their own machine, and nothing else.
 
 The file lies in the folder named by COURSE_STATE, or in the user's data folder. Tests point COURSE_STATE to an empty
-folder, so that a stored notebook shows what a newcomer sees. Several notebooks may write at once: a lock of the operating
-system lets them in one by one, and is gone with its process, however that ends.
+folder, so that a stored notebook shows what a newcomer sees. Several notebooks may write at once: a lock of the
+operating system lets them in one by one, and is gone with its process, however that ends.
 """
 import errno
 import json
@@ -71,8 +71,8 @@ def understood(file: Path) -> dict[str, Any]:
 def record(section: str, key: str, value: dict[str, Any]) -> None:
     """Keep facts under a key, beside those it has: record("guesses", "0.a", {"guess": "left"}).
 
-    The file is replaced in one step. Raises ValueError for an unknown section and a value that is no table, and OSError,
-    naming the folder, when it cannot be written.
+    The file is replaced in one step. Raises ValueError for an unknown section and a value that is no table, and
+    OSError, naming the folder, when it cannot be written.
     """
     if section not in SECTIONS:
         raise ValueError(f"section is {section!r}; choose one of {', '.join(SECTIONS)}.")
