@@ -75,6 +75,7 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: st
         whiskers = (intervals or {}).get(name) or [(value, value) for value in values]
         for place, value, (low, high) in zip(places, values, whiskers, strict=True):
             if high > low:
+                area.plot([low, high], [place, place], color="white", linewidth=3.6)     # so that it shows on the bar
                 area.plot([low, high], [place, place], color=INK, linewidth=1.4)
             area.text(max(value, high) + longest / 90, place, f"{value:.3g}", va="center", fontsize=8.5)
             longest = max(longest, high)

@@ -89,7 +89,7 @@ def test_what_an_answer_prints_is_seen_in_its_cell_and_cut(kernel):
 
 
 def test_a_pass_is_in_the_progress(kernel):
-    kernel.run("from helpers.exercises.lesson_01 import split")
+    kernel.run("from helpers.exercises.lesson_01.split import split")
     assert "1.3 split: passed." in kernel.run('check("1.3", split)')
     assert "1.3 done" in kernel.run('from helpers.exercises import overview\noverview.in_notebook = lambda: False\n'
                                     'progress("01")')

@@ -338,6 +338,14 @@ def test_a_pass_is_kept_and_a_later_failure_does_not_take_it_back(registered, ca
     assert read()["exercises"] == {"9.1": {"passed": True}}
 
 
+def test_a_result_is_said_even_where_it_cannot_be_kept(registered, capsys, monkeypatch, tmp_path):
+    (tmp_path / "a file").write_text("in the way")
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "a file"))
+    check("9.1", lambda x, n: x * n)
+    shown = capsys.readouterr().out
+    assert shown.startswith("9.1 double: passed.") and "Progress cannot be kept in" in shown
+
+
 def test_nbgrader_sees_a_failure_as_an_error(registered, monkeypatch):
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     check("9.1", lambda x, n: x * n)

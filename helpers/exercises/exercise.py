@@ -8,13 +8,16 @@
         hints=("A nudge.", "The key line in words."),
     )
 
-A module for each lesson holds a tuple `EXERCISES` of these. What the learner sees (the statement, the stub and the
-answer) lies in solutions/. `tests/test_exercises.py` proves every exercise that is declared: nothing else is needed.
+Each is declared in a module of its own, as `EXERCISE`, and the package of its lesson puts them in order, as `EXERCISES`.
+What the learner sees (the statement, the stub and the answer) lies in solutions/. `tests/test_exercises.py` proves every
+exercise that is declared: nothing else is needed.
 """
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 Answer = Callable[..., Any]
 
@@ -60,3 +63,8 @@ class Exercise:
     def inputs(self) -> list[tuple]:
         """The cases, drawn anew, and the same every time: what was wrong a minute ago is tried again."""
         return list(self.cases(random.Random(self.id)))
+
+
+def generator(draw: random.Random) -> torch.Generator:
+    """A generator of tensors that follows the one with which the inputs are drawn."""
+    return torch.Generator().manual_seed(draw.randrange(2 ** 31))
