@@ -1,0 +1,96 @@
+"""Somebody else's function: it may never return, fill the memory, print a lot, ask, or fail anywhere."""
+import linecache
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from small_exercises import DOUBLE
+
+from helpers.exercises import running
+from helpers.exercises.ladder import examine
+
+
+def test_the_learners_own_line_is_shown():
+    source = ("def double(x, n):\n    table = {}\n    return helper(table, n)\n"
+              "def helper(table, n):\n    return table[n]\n")
+    import linecache
+    linecache.cache["<their cell>"] = (len(source), None, source.splitlines(keepends=True), "<their cell>")
+    names = {}
+    exec(compile(source, "<their cell>", "exec"), names)
+    report = examine(DOUBLE, names["double"])
+    assert "It stopped with an error.\n    line 5, in helper: return table[n]\n    KeyError: 2\n" in report.text
+    assert "The call was double(" in report.text
+
+
+def test_an_error_inside_a_library_is_shown_at_the_learners_line():
+    def double(x, n):
+        return torch.cat([x, n])
+    assert "line " in (text := examine(DOUBLE, double).text) and "return torch.cat([x, n])" in text
+
+
+def test_an_answer_that_never_returns_is_stopped():
+    def double(x, n):
+        while n:
+            try:
+                n += 1
+            except Exception:                                 # does not hold it up
+                n = 1
+    report = examine(DOUBLE, double, limit=0.3)
+    assert "It did not return within 0.3 seconds and was stopped.\n    It was at line " in report.text, report.text
+    assert "come closer to its end?" in report.text
+    assert not [thread for thread in threading.enumerate() if thread.name == "answer"]
+
+
+def test_an_answer_that_cannot_be_stopped_is_left_behind(monkeypatch):
+    monkeypatch.setattr(running, "GRACE", 0.1)
+    report = examine(DOUBLE, lambda x, n: time.sleep(1), limit=0.1)
+    assert "cannot be stopped.\n    line " in report.text
+    assert "It still runs: restart the kernel" in report.text
+    for thread in threading.enumerate():                      # here it does end, after its second
+        if thread.name == "answer":
+            thread.join()
+
+
+def test_an_interrupt_by_the_learner_takes_the_answer_along(monkeypatch):
+    monkeypatch.setattr(running, "wait", lambda over, seconds: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        running.within(60, lambda: [n for n in iter(int, 1)])
+    assert not [thread for thread in threading.enumerate() if thread.name == "answer"]
+
+
+def test_a_stop_that_is_caught_is_given_again():
+    def double(x, n):
+        while True:
+            try:
+                n += 1
+            except BaseException:
+                pass
+    assert "and was stopped." in examine(DOUBLE, double, limit=0.2).text
+
+
+def test_an_answer_that_fills_the_memory_is_stopped(monkeypatch):
+    monkeypatch.setattr(running, "MEMORY", 1e8)
+
+    def double(x, n):
+        kept = []
+        while True:
+            kept.append(bytearray(10 ** 6))
+    assert "It took more than 0.1 GB of memory and was stopped." in examine(DOUBLE, double).text
+
+
+def test_an_answer_may_print_a_little(capsys):
+    def double(x, n):
+        print("looking at", tuple(x.shape))
+        return x * n
+    assert examine(DOUBLE, double).passed
+    assert capsys.readouterr().out.startswith("looking at (1, 2)\nlooking at (2, 3)\n")
+
+    def prints_a_lot(x, n):
+        for i in range(10_000):
+            print(i, file=sys.stderr if i % 2 else None)
+        return x * n
+    assert examine(DOUBLE, prints_a_lot).passed
+    printed = "".join(capsys.readouterr())
+    assert len(printed) < running.PRINTED + 100 and printed.count("the rest is left out") == 1
