@@ -53,6 +53,11 @@ def stub(x, n):
     raise NotImplementedError()
 
 
+def begun(x, n):
+    x + n
+    raise NotImplementedError()
+
+
 def half_done(x, n):
     both = x * n
     if n > 100:
@@ -70,6 +75,7 @@ def test_only_an_untouched_stub_is_not_started():
     assert examine(DOUBLE, stub).text == (
         "9.1 double: not started. Write your lines where it says raise NotImplementedError(), run that cell, then this "
         "one.")
+    assert examine(DOUBLE, begun).text.startswith("9.1 double: not yet. It still raises NotImplementedError.\n")
     text = examine(DOUBLE, half_done).text
     assert text.startswith("9.1 double: not yet. It still raises NotImplementedError.\n    line ")
     assert "raise NotImplementedError()\n" in text and "Take that line out when yours are complete" in text

@@ -6,7 +6,6 @@ on every system and in every front end, where a signal would not.
 import builtins
 import ctypes
 import io
-import linecache
 import sys
 import sysconfig
 import threading
@@ -25,8 +24,9 @@ LIMIT = 5.0                                                   # seconds for all 
 GRACE = 1.0                                                   # seconds a stopped answer gets to end
 MEMORY = 1e9                                                  # bytes that one check may take
 PRINTED = 1000                                                # characters that one check may print
-OURS = str(Path(__file__).resolve().parents[1])
-LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+OURS = str(Path(__file__).parents[1])                         # as frames name it, also where a link leads here
+STANDARD = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
+INSTALLED = {"site-packages", "dist-packages"}                # the folders of packages, the system's and the user's own
 
 
 class Stopped(BaseException):
@@ -161,7 +161,7 @@ def refuse(*_: Any) -> str:
 
 
 class Allowance:
-    """How many characters may still be printed."""
+    """How many characters may still be printed; below 0 once it was said that there were more."""
     left = PRINTED
 
 
@@ -175,7 +175,7 @@ class Tap(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        if (left := self.allowance.left) > 0:
+        if (left := self.allowance.left) >= 0:
             self.allowance.left -= len(text)
             self.target.write(text if len(text) <= left else
                               f"{text[:left]}\n(Your function prints more; the rest is left out.)\n")
@@ -193,11 +193,11 @@ def own_line(frames: traceback.StackSummary, name: str = "") -> str:
     if not own:
         return ""
     last = own[-1]
-    text = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
+    text = (last.line or "").strip()
     inside = f", in {last.name}" if name and last.name.isidentifier() and last.name != name else ""
     return cut(f"line {last.lineno}{inside}{': ' + text if text else ''}")
 
 
 def theirs(file: str) -> bool:
     """Whether a file is the learner's: a notebook's cell or a script, not ours and no library's."""
-    return not file.startswith((OURS, *LIBRARIES, "<frozen"))
+    return not (file.startswith((OURS, *STANDARD, "<frozen")) or INSTALLED & set(Path(file).parts))
