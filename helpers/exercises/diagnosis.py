@@ -1,11 +1,11 @@
-"""Which known mistake an answer looks like: the one that behaves the same, or that explains a part of what is wrong."""
+"""Which known mistake an answer looks like: the one that behaves the same, or that explains half of what is wrong."""
 from collections.abc import Sequence
 
 from helpers.exercises.exercise import Exercise
 from helpers.exercises.observing import Behaviour, behaviour, wrong_value
 from helpers.exercises.running import Outcome
 
-SHARE = 1 / 3                                                 # of the wrong results, that a mistake must explain
+SHARE = 1 / 2                                                 # of the wrong results, that a mistake must explain
 
 
 def diagnose(exercise: Exercise, cases: Sequence[tuple], seen: Behaviour, expected: Sequence[Outcome]) -> str:

@@ -73,10 +73,9 @@ def examine(exercise: Exercise, answer: Any, limit: float = LIMIT) -> Report:
                                      "raise NotImplementedError(), run that cell, then this one.")
     failure = next(climb(exercise, cases, seen, expected), None)
     if failure is None:
-        more = "".join(f", and {one.says}" for one in exercise.properties)
-        more += ", and so is the gradient" if exercise.gradients else ""
-        return Report("passed", f"{exercise.id} {exercise.name}: passed. {len(cases) - 1} inputs equal to the plain "
-                                f"loops{more}.")
+        equal = f"{len(cases) - 1} inputs{' and the gradient' * bool(exercise.gradients)} equal to the reference"
+        more = "".join(f"; {one.says}" for one in exercise.properties)
+        return Report("passed", f"{exercise.id} {exercise.name}: passed. {equal}{more}.")
     known = diagnose(exercise, cases, seen, expected)
     return refused(exercise, failure._replace(
         advice=known or failure.advice or f'A nudge: run hint("{exercise.id}").'))
