@@ -1,11 +1,12 @@
 """The check itself: each rung of the ladder, and what is said there."""
+import dataclasses
 import functools
 
 import pytest
 import torch
 from small_exercises import DOUBLE
 
-from helpers.exercises.exercise import Exercise, Mistake
+from helpers.exercises.exercise import Exercise, Mistake, Property
 from helpers.exercises.ladder import examine
 
 
@@ -15,8 +16,8 @@ def in_place(x, n):
 
 
 @pytest.mark.parametrize("answer, state, said", [
-    (lambda x, n: x * n, "passed", "passed. 5 inputs and the gradient equal to the reference; doubling twice is "
-                                   "doubling by four."),
+    (lambda x, n: x * n, "passed", "5 inputs equal to the plain loops, and doubling twice is doubling by four, and so "
+                                   "is the gradient."),
     (lambda x, n: n * x.clone(), "passed", "passed"),
     (lambda x, n: None, "not yet", "It returned None."),
     (lambda x, n: (x * n).tolist(), "not yet", "the result is a list, expected a tensor"),
@@ -45,6 +46,48 @@ def test_each_rung_stops_the_climb(answer, state, said):
     report = examine(DOUBLE, answer)
     assert report.state == state and said in report.text, report.text
     assert len(report.text.splitlines()) <= 8
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("answer, headline", [               # each fails at several rungs, the coarser on larger inputs
+    (lambda x, n: x[9] if len(x) > 4 else None, "It stopped with an error, on 1 of 5 inputs."),
+    (lambda x, n: None if len(x) > 4 else repr(x), "It returned None, on 1 of 5 inputs."),
+    (lambda x, n: repr(x) if len(x) > 4 else x[None], "It returned, but not the right type."),
+    (lambda x, n: x[None] if len(x) > 4 else x.double(), "The type is right; the shape is not."),
+    (lambda x, n: x.double() * NAN if len(x) > 4 else x * NAN, "The shape is right; the dtype is not."),
+    (lambda x, n: x.mul_(NAN).clone() if len(x) > 4 else x.add_(1).clone(), "Not every number is finite."),
+    (lambda x, n: x.add_(5).clone() if len(x) > 4 else x, "It changes the input it was given."),
+    (lambda x, n: x.detach(), "The shape is right; the values are not."),
+    (lambda x, n: x.detach() * n if len(x) != 2 or n == 2 and x.max() > 1 else x, "The values are right, but this is "
+                                                                                   "not true: doubling twice"),
+])
+def test_the_coarsest_fault_is_said(answer, headline):
+    assert examine(DOUBLE, answer).text.startswith(f"9.1 double: not yet. {headline}")
+
+
+def test_a_property_is_asked_only_of_an_answer_with_the_right_values():
+    asked = []
+    exercise = dataclasses.replace(DOUBLE, mistakes=DOUBLE.mistakes[:2],
+                                   properties=(Property("it is asked", asked.append),))
+    examine(exercise, lambda x, n: x)
+    assert asked == []
+    examine(exercise, exercise.oracle)
+    assert asked == [exercise.oracle]
+
+
+@pytest.mark.parametrize("answer, argument", [
+    (lambda a, b: a.detach() * b + (a - a.detach()).flip(0) * b, 1),         # to the wrong place, with the right sum
+    (lambda a, b: a * b.detach(), 2),
+])
+def test_a_wrong_gradient_is_said(answer, argument):
+    exercise = Exercise("9.5", "product", "Product", 1, lambda a, b: a * b,
+                        lambda draw: [(torch.arange(1.0, n), torch.full((n - 1,), 3.0)) for n in (2, 3, 5)],
+                        (), ("a", "b"), gradients=(0, 1))
+    text = examine(exercise, answer).text
+    assert "The values are right, but this is not true: its gradient is" in text
+    assert f"\n    the gradient by argument {argument} of product([1" in text, text
 
 
 def stub(x, n):
@@ -144,15 +187,10 @@ def test_who_made_two_mistakes_hears_of_the_one_that_explains_most():
     report = examine(exercise, lambda n: n)
     assert "values are not, on 6 of 16 inputs.\n    clip(-4)\n    gave      -4\n    expected  0\n" in report.text
     assert report.advice == "Perhaps, since it explains 4 of 6 wrong results: You forget the lower."
-    assert examine(exercise, lambda n: -7).advice == 'A nudge: run hint("9.4").'
-
-
-def test_a_mistake_that_explains_the_minority_is_no_guess():
-    exercise = Exercise(
-        "9.6", "clip", "Clip", 1, lambda n: min(max(n, 0), 9), lambda draw: [(n,) for n in range(-4, 12)],
-        (Mistake(lambda n: max(n, 0), "You forget the upper end."),), ("a", "b"))
-    assert examine(exercise, lambda n: n).advice == 'A nudge: run hint("9.6").', "it explains 2 of 6"
-    assert "explains 2 of 4" in examine(exercise, lambda n: max(n, 0) if n not in (3, 4) else 77).advice
+    odd = [({n: -7 for n in range(-4, 12)}, "none of the wrong results is a mistake's"),
+           ({0: -1, 1: 77, 2: 77}, "one of three is"), ({0: -1, 1: 0} | {n: 77 for n in range(2, 7)}, "two of seven")]
+    for wrong, why in odd:
+        assert examine(exercise, lambda n: wrong.get(n, min(max(n, 0), 9))).advice == 'A nudge: run hint("9.4").', why
 
 
 def test_an_expected_error_must_be_raised():
