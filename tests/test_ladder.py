@@ -16,8 +16,8 @@ def in_place(x, n):
 
 
 @pytest.mark.parametrize("answer, state, said", [
-    (lambda x, n: x * n, "passed", "5 inputs equal to the plain loops, and doubling twice is doubling by four, and so "
-                                   "is the gradient."),
+    (lambda x, n: x * n, "passed", "passed. 5 inputs and the gradient equal to the reference; doubling twice is "
+                                   "doubling by four."),
     (lambda x, n: n * x.clone(), "passed", "passed"),
     (lambda x, n: None, "not yet", "It returned None."),
     (lambda x, n: (x * n).tolist(), "not yet", "the result is a list, expected a tensor"),
@@ -191,6 +191,14 @@ def test_who_made_two_mistakes_hears_of_the_one_that_explains_most():
            ({0: -1, 1: 77, 2: 77}, "one of three is"), ({0: -1, 1: 0} | {n: 77 for n in range(2, 7)}, "two of seven")]
     for wrong, why in odd:
         assert examine(exercise, lambda n: wrong.get(n, min(max(n, 0), 9))).advice == 'A nudge: run hint("9.4").', why
+
+
+def test_a_mistake_that_explains_the_minority_is_no_guess():
+    exercise = Exercise(
+        "9.6", "clip", "Clip", 1, lambda n: min(max(n, 0), 9), lambda draw: [(n,) for n in range(-4, 12)],
+        (Mistake(lambda n: max(n, 0), "You forget the upper end."),), ("a", "b"))
+    assert examine(exercise, lambda n: n).advice == 'A nudge: run hint("9.6").', "it explains 2 of 6"
+    assert "explains 2 of 4" in examine(exercise, lambda n: max(n, 0) if n not in (3, 4) else 77).advice
 
 
 def test_an_expected_error_must_be_raised():
