@@ -3,6 +3,7 @@ import math
 import random
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
@@ -50,6 +51,26 @@ def cross_entropy_by_text(logits, targets):
     return -each.mean()
 
 
+def cross_entropy_without_keepdim(logits, targets):
+    shifted = logits - logits.max(dim=-1).values
+    return mean_over_real(shifted - shifted.exp().sum(dim=-1).log(), targets)
+
+
+def cross_entropy_without_values(logits, targets):
+    shifted = logits - logits.max(dim=-1, keepdim=True)
+    return mean_over_real(shifted.log_softmax(dim=-1), targets)
+
+
+def cross_entropy_of_every_pair(logits, targets):
+    real = targets >= 0
+    return -logits.log_softmax(dim=-1)[real][:, targets[real]].mean()
+
+
+def cross_entropy_without_letter_0(logits, targets):
+    real = targets > 0
+    return F.cross_entropy(logits[real], targets[real])
+
+
 def draw_batches(draw: random.Random) -> list[tuple]:
     cases = [(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[0]])),
              (torch.tensor([[[1.0, 0.0], [99.0, 100.0], [5.0, 5.0]]]), torch.tensor([[0, 1, -1]])),
@@ -95,6 +116,21 @@ EXERCISE = Exercise(
         Mistake(cross_entropy_with_filling,
                 "A target of -1 picks the last letter, as -1 does in every index. It means that there is nothing to "
                 "predict: leave such places out."),
+        Mistake(lambda logits, targets: -logits.log_softmax(dim=-1).gather(-1, targets[..., None]).mean(),
+                "If the index -1 is out of bounds: gather knows no -1, which marks places where nothing is to be "
+                "predicted. Leave them out first: with real = targets >= 0, take log_p[real] and targets[real]."),
+        Mistake(cross_entropy_without_letter_0,
+                "You leave out letter 0 too, as targets > 0 does, and it is a letter like any other. Only -1 means that "
+                "there is nothing to predict: targets >= 0."),
+        Mistake(cross_entropy_of_every_pair,
+                "[:, wanted] takes from every row the letters of all places. Two lists go in pairs: give the row numbers "
+                "too, [range(N), wanted], and each row gives one number."),
+        Mistake(cross_entropy_without_keepdim,
+                "If two sizes do not match: without keepdim=True, max and sum turn (B, T, V) into (B, T), and its T "
+                "meets V. Keep the dimension, (B, T, 1), so that each place's number meets the logits of that place."),
+        Mistake(cross_entropy_without_values,
+                "If you subtract a torch.return_types.max: over a dimension, max returns two tensors, the largest "
+                "numbers and their places. The first is wanted: max(dim=-1, keepdim=True).values."),
         Mistake(cross_entropy_by_text,
                 "You take the mean of each text, then the mean of those: a letter in a short text counts more than "
                 "one in a long text. Take one mean over all places with a target."),
@@ -112,7 +148,7 @@ EXERCISE = Exercise(
     hints=("Take one place: which number can you subtract from all its logits so that no power exceeds 1, and at least "
            "one is 1?",
            "Let shifted = logits - logits.max(dim=-1, keepdim=True).values; log p = shifted - the log of the sum of "
-           "shifted.exp() over dim=-1. With real = targets >= 0, log_p[real] is (N, V): pick with "
-           "gather(-1, targets[real][:, None])."),
+           "shifted.exp() over dim=-1, kept too. With real = targets >= 0, log_p[real] has a row for each of N real "
+           "places, targets[real] its column. Index with both, row numbers first: range(N)."),
     properties=(Property("the same number added to all logits of a place changes nothing", changed_by_shift),),
 )

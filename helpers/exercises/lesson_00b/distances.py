@@ -56,6 +56,9 @@ EXERCISE = Exercise(
                 "You take the mean over the D numbers. A distance grows with each of them: add up."),
         Mistake(lambda a, b: differences(a, b).sum(dim=-1),
                 "You add up without squaring, so that +3 and -3 cancel and far points seem near."),
+        Mistake(lambda a, b: differences(a, b).sum(dim=-1) ** 2,
+                "You add up first and square the sum, so that +3 and -3 cancel and far points seem near. Square each "
+                "difference, then add up."),
         Mistake(lambda a, b: differences(a, b).abs().sum(dim=-1),
                 "You add up absolute values. That is a distance too (along the streets of a grid), but the squared one "
                 "was asked for: ** 2 instead of abs."),
