@@ -12,6 +12,11 @@ from helpers.exercises.running import outcomes
 
 SECONDS = 2                                             # that a check may take
 OPENINGS = ("errors=", "latin-1", "encode ", "ord ")    # code with which a sentence may begin in small letters
+RUNGS = {                                               # where the ladder must end for an answer spoilt so
+    "None": "It returned None.", "wrong type": "not the right type.", "one dimension more": "the shape is not.",
+    "another dtype": "the dtype is not.", "nan": "Not every number is finite.", "detached": "No gradient flows back",
+    "changes": "It changes the input it was given.", "wrong on the last input alone": "the values are not, on 1 of ",
+}
 
 
 def answer_in(notebook, exercise):
@@ -94,7 +99,7 @@ def of_spoilt_answers(exercise):
         report = examine(exercise, answer)
         if report.state != "not yet":
             yield f"an answer spoilt as {kind!r} is {report.text!r}"
-        elif kind.startswith("changes") and "It changes the input it was given." not in report.text:
+        elif RUNGS.get(kind.split(" argument")[0], "") not in report.text:
             yield f"an answer spoilt as {kind!r} is told {report.text!r}"
         yield from too_long(report)
 

@@ -15,7 +15,7 @@ import torch
 
 from helpers.exercises import LESSONS, exercises, lessons
 from helpers.exercises.exercise import Exercise, Mistake
-from helpers.exercises.ladder import examine
+from helpers.exercises.ladder import Report, examine
 from tools import notebook_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +123,23 @@ def test_a_good_exercise_meets_every_demand():
 ])
 def test_a_bad_exercise_is_told_what_is_wrong(demand, change, complaint):
     assert complaint in "\n".join(demand(dataclasses.replace(GOOD, **change)))
+
+
+def told(state="not yet", advice="", lines=1):
+    return lambda exercise, answer: Report(state, "\n".join(["Something else."] * lines), advice)
+
+
+@pytest.mark.parametrize("demand, change, complaint", [
+    (proof.of_its_mistakes, ("SECONDS", 0), "the check of mistake 1 took more than 0 seconds"),
+    (proof.of_its_mistakes, ("examine", told(advice="You stray.")), "mistake 1 is told 'You stray.' instead of 'You add.'"),
+    (proof.of_its_mistakes, ("examine", told(lines=9)), "the report has 9 lines"),
+    (proof.of_spoilt_answers, ("examine", told("passed")), "an answer spoilt as 'constant' is 'Something else.'"),
+    *[(proof.of_spoilt_answers, ("examine", told()), f"an answer spoilt as {kind!r} is told 'Something else.'")
+      for kind in ("None", "wrong type", "nan", "one dimension more", "another dtype", "changes argument 2")],
+])
+def test_a_check_that_says_the_wrong_thing_is_found(demand, change, complaint, monkeypatch):
+    monkeypatch.setattr(proof, *change)
+    assert complaint in "\n".join(demand(GOOD))
 
 
 @pytest.mark.parametrize("cells, complaint", [
