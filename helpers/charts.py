@@ -29,9 +29,11 @@ def lines(series: Mapping[str, Points], title: str, x_label: str, y_label: str,
     """Lines through points, one for each series.
 
     series: name -> (xs, ys). points: the same, drawn as dots without a line. log_x, log_y: equal steps multiply.
-    Raises ValueError when there is nothing to draw, too much, or an x has no y.
+    Raises ValueError when there is nothing to draw, too much, an x has no y, or two have one name.
     """
     points = dict(points or {})
+    if both := series.keys() & points.keys():
+        raise ValueError(f"series and points both have {', '.join(map(repr, sorted(both)))}; give each its own name.")
     every = {**series, **points}
     check(every, ((len(xs), len(ys)) for xs, ys in every.values()))
     figure, area = new_figure(7.5, 3.6)
@@ -62,12 +64,17 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: st
 
     series: name -> a value for each label. intervals: name -> (low, high) for each label, drawn as whiskers.
     limit: a value to compare with, drawn as a dashed line.
-    Raises ValueError when there is nothing to draw, too much, or a label has no value.
+    Raises ValueError when there is nothing to draw, too much, a label has no value, a value is below 0, or intervals
+    are for a series that there is not.
     """
     check(series, ((len(labels), len(values)) for values in series.values()))
+    if least := [name for name, values in series.items() if not min(values) >= 0]:
+        raise ValueError(f"series {least[0]!r} holds {min(series[least[0]])}; bars begin at 0, give no value below it.")
+    if unknown := [name for name in intervals or {} if name not in series]:
+        raise ValueError(f"intervals has {unknown[0]!r}; the series are {', '.join(map(repr, series))}.")
     height = 0.8 / len(series)
     figure, area = new_figure(7.5, 0.9 + len(labels) * (0.14 + 0.2 * len(series)))
-    longest = max(max(values) for values in series.values())
+    longest = max(limit or 0, *map(max, series.values())) or 1
     for number, (name, values) in enumerate(series.items()):
         places = [label + (number - (len(series) - 1) / 2) * height for label in range(len(labels))]
         area.barh(places, values, height * 0.9, color=COLOURS[number], hatch=FILLS[number], edgecolor="white",

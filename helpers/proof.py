@@ -88,8 +88,10 @@ def bootstrap(cases: Sequence[Any], statistic: Callable[[Sequence[Any]], float],
 
     The cases are drawn again and again, as many as there are, some of them twice and some not at all; between the 2.5th
     and the 97.5th hundredth of what the statistic then gives lies the interval.
-    Raises ValueError for fewer than five cases, from which nothing can be said.
+    Raises ValueError for fewer than five cases, from which nothing can be said, and for fewer than 40 times.
     """
+    if times < 40:
+        raise ValueError(f"times is {times}; give at least 40, so that 2.5 % of them is one.")
     if len(cases) < 5:
         raise ValueError(f"cases holds {len(cases)}; give at least 5, or there is nothing to draw from.")
     draw, value = random.Random(seed), float(statistic(cases))

@@ -39,6 +39,30 @@ def test_what_cannot_be_drawn_is_refused(series, said):
         charts.lines(series, "t", "x", "y")
 
 
+@pytest.mark.parametrize("values, options, said", [
+    ([-1, 2], {}, "series 'a' holds -1; bars begin at 0"),
+    ([1, 2], {"intervals": {"b": [(0, 1), (1, 2)]}}, "intervals has 'b'; the series are 'a'."),
+])
+def test_bars_that_would_not_be_seen_are_refused(values, options, said):
+    with pytest.raises(ValueError, match=said):
+        charts.bars(["one", "two"], {"a": values}, "t", "v", **options)
+
+
+def test_points_that_would_take_the_place_of_a_line_are_refused():
+    with pytest.raises(ValueError, match="series and points both have 'loss'"):
+        charts.lines(STEPS, "t", "x", "y", points={"loss": ([1], [1])})
+
+
+def test_a_limit_is_seen_beyond_the_longest_bar():
+    near, far = (charts.bars(["one"], {"a": [2]}, "t", "v", limit=limit).png for limit in (10, 20))
+    assert near != far                                        # outside of the axes neither would be drawn
+
+
+def test_an_axis_has_a_length_where_no_bar_has(recwarn):
+    charts.bars(["one"], {"a": [0]}, "t", "v")
+    assert not recwarn.list
+
+
 def test_a_label_without_a_value_is_refused():
     with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
         charts.bars(["one", "two"], {"a": [1]}, "t", "v")

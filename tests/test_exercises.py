@@ -131,7 +131,7 @@ def told(state="not yet", advice="", lines=1):
 
 @pytest.mark.parametrize("demand, change, complaint", [
     (proof.of_its_mistakes, ("SECONDS", 0), "the check of mistake 1 took more than 0 seconds"),
-    (proof.of_its_mistakes, ("examine", told(advice="You stray.")), "mistake 1 is told 'You stray.' instead of 'You add.'"),
+    (proof.of_its_mistakes, ("examine", told(advice="No.")), "mistake 1 is told 'No.' instead of 'You add.'"),
     (proof.of_its_mistakes, ("examine", told(lines=9)), "the report has 9 lines"),
     (proof.of_spoilt_answers, ("examine", told("passed")), "an answer spoilt as 'constant' is 'Something else.'"),
     *[(proof.of_spoilt_answers, ("examine", told()), f"an answer spoilt as {kind!r} is told 'Something else.'")

@@ -201,3 +201,5 @@ def test_bootstrap_is_the_same_every_time_and_of_no_width_where_nothing_varies()
 def test_bootstrap_refuses_too_few_cases():
     with pytest.raises(ValueError, match="cases holds 4; give at least 5"):
         proof.bootstrap([1, 2, 3, 4], mean)
+    with pytest.raises(ValueError, match="times is 0; give at least 40"):
+        proof.bootstrap([1, 2, 3, 4, 5], mean, times=0)
