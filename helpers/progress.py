@@ -97,7 +97,11 @@ def turn() -> Iterator[None]:
             if time.monotonic() > end:
                 raise OSError(errno.EAGAIN, "another notebook has held it for too long")
             time.sleep(0.01)
-        yield                                               # closing the file gives the lock back
+        try:
+            yield
+        finally:
+            if fcntl is None:                               # Windows gives it back at some time after closing
+                msvcrt.locking(stream.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def locked(file: int) -> bool:

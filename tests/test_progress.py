@@ -113,19 +113,19 @@ def test_a_process_that_is_killed_gives_its_turn_back(monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="the real one is used here")
 def test_on_windows_its_own_lock_is_used(state, monkeypatch):
-    """Simulated: two refusals, then the lock."""
+    """Simulated: two refusals, then the lock, which is given back."""
     answers, calls = [errno.EACCES, errno.EDEADLK, None], []
 
     def locking(file, mode, size):
         calls.append((mode, size))
-        if (code := answers.pop(0)) is not None:
+        if mode == 2 and (code := answers.pop(0)) is not None:
             raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locking), raising=False)
+        patch.setattr(progress, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=locking), raising=False)
         patch.setattr(progress, "fcntl", None)
         progress.record("guesses", "0.a", {"guess": "left"})
-    assert calls == [(2, 1)] * 3 and progress.read()["guesses"]["0.a"] == {"guess": "left"}
+    assert calls == [(2, 1)] * 3 + [(0, 1)] and progress.read()["guesses"]["0.a"] == {"guess": "left"}
 
 
 def test_a_newcomer_who_looks_leaves_no_folder_behind(state):
