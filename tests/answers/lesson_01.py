@@ -56,6 +56,16 @@ def stream_by_first_bytes(pieces):
     return tuple(shown)
 
 
+def stream_by_what_can_be_read(pieces):
+    """Only the cut tail cannot be read, so errors="ignore" ignores nothing else."""
+    shown, waiting = [], b""
+    for piece in pieces:
+        waiting += piece
+        shown.append(waiting.decode("utf-8", errors="ignore"))
+        waiting = waiting[len(shown[-1].encode("utf-8")):]
+    return shown
+
+
 def split_by_tiktoken(text):
     return regex.findall(tiktoken_encoding("cl100k_base")._pat_str, text)
 
@@ -128,7 +138,7 @@ def encode_chat_with_extend(messages, tokenizer):
 
 ANSWERS = {
     "1.1": (merge_once_by_text, merge_once_in_place),
-    "1.2": (stream_with_codecs, stream_by_first_bytes),
+    "1.2": (stream_with_codecs, stream_by_first_bytes, stream_by_what_can_be_read),
     "1.3": (split_by_tiktoken, split_by_search),
     "1.4": (encode_longest_by_regex, encode_longest_recursively),
     "1.5": (chat_cost_by_sums, chat_cost_recursively),

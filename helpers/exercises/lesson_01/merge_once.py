@@ -64,6 +64,16 @@ def merge_overlapping(word: Word, pair: Pair, new_id: int) -> Word:
     return tuple(merged)
 
 
+def merge_without_last(word: Word, pair: Pair, new_id: int) -> Word:
+    """Stops at the last place where a pair can begin, and forgets a token that stands there alone."""
+    merged, i = [], 0
+    while i < len(word) - 1:
+        found = word[i:i + 2] == pair
+        merged.append(new_id if found else word[i])
+        i += 2 if found else 1
+    return tuple(merged)
+
+
 def with_merge(merge):
     """merge_once, with another way to merge a word."""
     def answer(words, new_id):
@@ -77,10 +87,37 @@ def merge_once_without_counts(words, new_id):
     return pair, merge_words(words, pair, new_id)
 
 
+def merge_once_rarest(words, new_id):
+    counts = count_pairs(words)
+    pair = min(counts, key=lambda pair: (counts[pair], pair))
+    return pair, merge_words(words, pair, new_id)
+
+
+def merge_once_last_count(words, new_id):
+    pair = most_frequent(Counter({pair: count for word, count in words.items() for pair in zip(word, word[1:])}))
+    return pair, merge_words(words, pair, new_id)
+
+
+def merge_once_without_last_pairs(words, new_id):
+    pair = most_frequent(count_pairs({word[:-1]: count for word, count in words.items()}))
+    return pair, merge_words(words, pair, new_id)
+
+
 def merge_once_first_seen(words, new_id):
     counts = count_pairs(words)
     pair = max(counts, key=counts.__getitem__)
     return pair, merge_words(words, pair, new_id)
+
+
+def merge_once_highest_ids(words, new_id):
+    counts = count_pairs(words)
+    pair = max(counts, key=lambda pair: (counts[pair], pair))
+    return pair, merge_words(words, pair, new_id)
+
+
+def merge_once_without_unchanged(words, new_id):
+    pair, merged = merge_once(words, new_id)
+    return pair, {word: count for word, count in merged.items() if new_id in word}
 
 
 def merge_once_across_words(words, new_id):
@@ -106,11 +143,31 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake(merge_once_without_counts,
                 "You count each different word once. A word that occurs 5 times brings 5 of each of its pairs."),
+        Mistake(merge_once_last_count,
+                "A pair that occurs again gets a new count instead of a larger one: add up with +=."),
+        Mistake(merge_once_without_last_pairs,
+                "You leave out the last pair of each word: n tokens have n - 1 pairs. zip(word, word[1:]) gives them "
+                "all."),
+        Mistake(merge_once_rarest,
+                "Your min takes the rarest pair. With a minus before the count it takes the most frequent: "
+                "(-counts[pair], pair)."),
         Mistake(merge_once_first_seen,
-                "Where several pairs are equally frequent, the lowest ids must win: (1, 3) before (2, 1). max alone "
-                "takes the pair it met first."),
+                "Where several pairs are equally frequent, the lowest ids must win: (1, 3) before (2, 1). max and "
+                "most_common take the pair that they met first."),
+        Mistake(merge_once_highest_ids,
+                "Where several pairs are equally frequent, yours with the highest ids wins. The lowest must: (1, 3) "
+                "before (2, 1). Take min, and put a minus before the count."),
         Mistake(merge_once_across_words,
                 "You also count pairs that reach from one word into the next. Words were cut apart for good."),
+        Mistake(with_merge(lambda word, pair, new_id: word),
+                "The words come back as they were. Do you compare a list with the pair? [1, 2] never equals (1, 2): "
+                "make a tuple of it first."),
+        Mistake(merge_once_without_unchanged,
+                "Words in which the pair does not stand are missing from your new table. They belong there too, as "
+                "they were, with their counts."),
+        Mistake(with_merge(merge_without_last),
+                "The last token of a word is lost where it is not part of the pair. Your loop ends one place too "
+                "early: that token still has to be written."),
         Mistake(with_merge(merge_first_occurrence),
                 "You merge the first place in each word and leave the others: (1, 2, 1, 2) must become (9, 9)."),
         Mistake(with_merge(merge_overlapping),

@@ -39,10 +39,55 @@ def stream_without_emptying(pieces: list[bytes]) -> list[str]:
     return [b"".join(pieces[:i + 1]).decode("utf-8", errors="ignore") for i in range(len(pieces))]
 
 
+def stream_replaced(pieces: list[bytes]) -> list[str]:
+    """Takes every � at the end for half a character, also one that was written."""
+    shown, waiting = [], b""
+    for piece in pieces:
+        waiting += piece
+        shown.append(waiting.decode("utf-8", errors="replace").rstrip("�"))
+        waiting = waiting[len(shown[-1].encode()):]
+    return shown
+
+
+def stream_up_to_two(pieces: list[bytes]) -> list[str]:
+    """Lets at most two bytes wait behind whole characters."""
+    shown, waiting = [], b""
+    for piece in pieces:
+        waiting += piece
+        text = ""
+        for end in range(len(waiting), max(len(waiting) - 3, -1), -1):
+            try:
+                text = waiting[:end].decode("utf-8")
+            except UnicodeDecodeError:
+                continue
+            waiting = waiting[end:]
+            break
+        shown.append(text)
+    return shown
+
+
+def stream_strictly_to_the_end(pieces: list[bytes]) -> list[str]:
+    """Decodes what still waits at the end, whole or not."""
+    b"".join(pieces).decode("utf-8")
+    return stream_text(pieces)
+
+
+def cut_off(pieces: list[bytes]) -> str:
+    """� where the last character is cut off."""
+    data = b"".join(pieces)
+    return "�" * (data.decode("utf-8", errors="ignore").encode() != data)
+
+
+def stream_with_cut_tail(pieces: list[bytes]) -> list[str]:
+    shown = stream_text(pieces)
+    return [*shown[:-1], shown[-1] + cut_off(pieces)]
+
+
 def draw_pieces(draw: random.Random) -> list[tuple]:
-    euro = "€".encode()
+    euro, llama, unknown = "€".encode(), "🦙".encode(), "�".encode()
     cases = [([b"ok"],), ([b"a", b"b c"],), ([euro[:1], euro[1:2], euro[2:]],), ([b"5 " + euro[:2], euro[2:] + b"!"],),
-             ([],), ([b"so " + euro[:1], euro[1:] + euro[:2]],)]
+             ([b"so " + euro[:1], euro[1:] + euro[:2]],), ([b"a" + llama[:3], llama[3:] + b"b"],),
+             ([b"? " + unknown, b"!"],), ([unknown[:2], unknown[2:] + unknown, euro[:1]],)]
     for sample in SAMPLES:
         data = (sample + " " + draw.choice(SAMPLES)).encode()
         cuts = sorted(draw.sample(range(1, len(data)), draw.randint(1, len(data) - 1)))
@@ -58,6 +103,9 @@ EXERCISE = Exercise(
         Mistake(lambda pieces: [piece.decode("utf-8", errors="replace") for piece in pieces],
                 "You decode each token by itself, so a character whose bytes lie in two tokens becomes two or more �. "
                 "Keep what is not yet a whole character, and put the next token's bytes behind it."),
+        Mistake(lambda pieces: [piece.decode("utf-8") for piece in pieces],
+                "You decode each token by itself, and half a character cannot be decoded. Keep what is not yet a whole "
+                "character, and put the next token's bytes behind it."),
         Mistake(lambda pieces: [piece.decode("utf-8", errors="ignore") for piece in pieces],
                 "errors=\"ignore\" throws away the bytes of a character that is cut in two: it never appears. Keep "
                 "them for the next token."),
@@ -67,6 +115,28 @@ EXERCISE = Exercise(
         Mistake(stream_all_or_nothing,
                 "When a token ends in half a character you hold back all of it. Only its last one to three bytes must "
                 "wait; what stands before them is whole and can be shown."),
+        Mistake(stream_replaced,
+                "A � at the end need not be half a character: a text may hold � itself, as the bytes EF BF BD, and "
+                "yours then waits. Look at the bytes: is what stands at the end whole?"),
+        Mistake(stream_up_to_two,
+                "At most two bytes wait with you, and 🦙 has four: three of them can have come already. Try to decode "
+                "without the last three, too."),
+        Mistake(stream_with_cut_tail,
+                "What still waits at the end is a part of a character, and you show it as �. The model was stopped "
+                "there: leave it out."),
+        Mistake(lambda pieces: stream_text(pieces) + [cut_off(pieces)] * bool(cut_off(pieces)),
+                "What still waits at the end is a part of a character, and you show it as � in a string of its own. "
+                "Leave it out: there is one string for each token, and no more."),
+        Mistake(stream_strictly_to_the_end,
+                "What still waits at the end may be a part of a character, which cannot be decoded. The model was "
+                "stopped there: leave it out."),
+        Mistake(lambda pieces: [*stream_text(pieces), ""],
+                "You give one string more than there are tokens. What still waits at the end is left out."),
+        Mistake(lambda pieces: [text for text in stream_all_or_nothing(pieces) if text],
+                "Where the end of a token cannot be decoded yet, you give no string. Give one for every token, with "
+                "what stands before the cut character in it, or empty: \"\"."),
+        Mistake(lambda pieces: [text for text in stream_text(pieces) if text],
+                "Give a string for every token. Where nothing can be shown yet, it is empty: \"\"."),
         Mistake(lambda pieces: [piece.decode("latin-1") for piece in pieces],
                 "latin-1 makes one character of every byte: € becomes three. The bytes are UTF-8."),
     ),
