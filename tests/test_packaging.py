@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import course
+from tools import notebook_store
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -126,6 +127,18 @@ def test_importing_helpers_brings_nothing_heavy():
     loaded = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).split()
     assert "helpers" in loaded
     assert not {"transformers", "gguf", "matplotlib", "IPython", "ipywidgets", "tokenizers"} & set(loaded)
+
+
+def test_what_lessons_call_by_its_full_name_is_there_without_an_import():
+    import helpers
+    used = set()
+    for path in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")]:
+        for cell in notebook_store.read(path).cells:
+            if cell.cell_type == "code":
+                used |= {node.attr for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Attribute)
+                         and isinstance(node.value, ast.Name) and node.value.id == "helpers"}
+    assert used and used <= {*helpers.MODULES, *helpers.SHORTCUTS}
+    assert all(getattr(helpers, name) for name in dir(helpers))
 
 
 def test_version_and_course_are_named_once():
