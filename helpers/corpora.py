@@ -57,7 +57,8 @@ def python_source() -> str:
 
     All modules one after the other, in the alphabetical order of their paths; those that only hold formats of dates
     for a language are left out.
-    Source: the Python package `Django` (BSD), as fetched by `helpers.assets`. Raises AssetError if it cannot be fetched.
+    Source: the Python package `Django` (BSD), as fetched by `helpers.assets`. Raises AssetError if it cannot be
+    fetched.
     """
     return "\n\n".join(_django_modules()) + "\n"
 

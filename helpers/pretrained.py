@@ -232,7 +232,8 @@ def llama_weights(read: Read, config: Config) -> dict[str, Tensor]:
 def gpt2_config(settings: dict) -> Config:
     """Config of a GPT-2 from its config.json."""
     require_settings(settings, activation_function=("gelu_new", "gelu_pytorch_tanh"), scale_attn_weights=(True,),
-                     scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,), tie_word_embeddings=(True,))
+                     scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,),
+                     tie_word_embeddings=(True,))
     return Config(vocabulary=settings["vocab_size"], context=settings["n_positions"], d_model=settings["n_embd"],
                   layers=settings["n_layer"], heads=settings["n_head"], d_ff=settings.get("n_inner"), norm="layernorm",
                   norm_eps=settings["layer_norm_epsilon"], mlp="gelu_tanh", positions="learned", bias=True)

@@ -8,9 +8,9 @@
         hints=("A nudge.", "The key line in words."),
     )
 
-Each is declared in a module of its own, as `EXERCISE`, and the package of its lesson puts them in order, as `EXERCISES`.
-What the learner sees (the statement, the stub and the answer) lies in solutions/. `tests/test_exercises.py` proves every
-exercise that is declared: nothing else is needed.
+Each is declared in a module of its own, as `EXERCISE`, and the package of its lesson puts them in order, as
+`EXERCISES`. What the learner sees (the statement, the stub and the answer) lies in solutions/, and other right answers
+in tests/answers. `tests/test_exercises.py` proves every exercise that is declared.
 """
 import random
 from collections.abc import Callable, Sequence
