@@ -87,9 +87,9 @@ def counts(notebook: NotebookNode) -> Found:
         if not cell.source.strip():
             yield place, "it is empty: delete it"
         elif count != number:
-            yield place, f"its execution count is {count}, expected {number}: run python tools/execute.py"
+            yield place, f"its execution count is {count}, expected {number}: run python3 course.py execute"
         elif any(out.get("execution_count", number) != number for out in cell.outputs):
-            yield place, "its result carries another execution count: run python tools/execute.py"
+            yield place, "its result carries another execution count: run python3 course.py execute"
     if not number:
         yield "file", "it has no code cell"
 
@@ -134,11 +134,11 @@ def metadata(notebook: NotebookNode) -> Found:
     for key in notebook.metadata:
         if key not in notebook_store.NOTEBOOK_METADATA:
             kind = "saved widget state" if key == "widgets" else "metadata that changes from save to save"
-            yield "file", f"{key!r} is {kind}: run python tools/execute.py"
+            yield "file", f"{key!r} is {kind}: run python3 course.py execute"
     for place, cell in _cells(notebook):
         for key in cell.metadata:
             if key not in notebook_store.CELL_METADATA:
-                yield place, f"its metadata has {key!r}, which is not kept: run python tools/execute.py"
+                yield place, f"its metadata has {key!r}, which is not kept: run python3 course.py execute"
 
 
 def widget_views(notebook: NotebookNode) -> Found:
@@ -153,7 +153,7 @@ def ids(notebook: NotebookNode) -> Found:
     seen = Counter(cell.get("id") for cell in notebook.cells)
     for place, cell in _cells(notebook):
         if not _ID.fullmatch(cell.get("id") or ""):
-            yield place, f"its id is {cell.get('id')!r}: run python tools/execute.py, which gives it one"
+            yield place, f"its id is {cell.get('id')!r}: run python3 course.py execute, which gives it one"
         elif seen[cell.id] > 1:
             yield place, f"its id {cell.id!r} occurs {seen[cell.id]} times"
 
@@ -256,7 +256,7 @@ def grading(notebook: NotebookNode) -> Found:
         for i, (place, cell) in enumerate(_cells(notebook)):
             if cell.metadata.get("nbgrader") != known.get(i):
                 yield place, "its nbgrader metadata is missing or not what follows from its exercise: run " \
-                             "python tools/execute.py, which writes it"
+                             "python3 course.py execute, which writes it"
 
 
 def passed(notebook: NotebookNode) -> Found:
