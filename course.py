@@ -33,7 +33,8 @@ MINE = ROOT / "my_course"                              # the learner's own copy,
 COPIED = ("notebooks", "exercises")
 FIRST_LESSON = "notebooks/00_press_enter.ipynb"
 LAB_SETTINGS = ROOT / "tools" / "jupyterlab"           # no question about news, no look for updates
-GRADERS = ("formgrader", "validate_assignment", "assignment_list", "course_list")      # nbgrader's, for instructors
+TOOLS = ("nbdime", "jupyterlab_jupytext", "notebook", *(f"nbgrader.server_extensions.{name}" for name in (
+    "formgrader", "validate_assignment", "assignment_list", "course_list")))           # in the server, for maintainers
 
 
 # ---------------------------------------------------------------- commands
@@ -58,7 +59,7 @@ def lab_command(python, browser=True, port=None, extra=()):
                f"--LabApp.default_url=/lab/tree/{lesson.relative_to(ROOT).as_posix()}",
                f"--LabApp.app_settings_dir={LAB_SETTINGS}",
                "--ContentsManager.pre_save_hook=tools.notebook_store.keep_pictures",   # where sliders were
-               *(f"--ServerApp.jpserver_extensions=nbgrader.server_extensions.{name}=False" for name in GRADERS)]
+               *(f"--ServerApp.jpserver_extensions={name}=False" for name in TOOLS)]
     if not browser:
         command.append("--no-browser")
     if port is not None:

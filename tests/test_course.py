@@ -347,9 +347,9 @@ def test_lab_opens_the_learners_copy_without_news(lessons):
     assert command[-1] == "--debug"
 
 
-@pytest.mark.parametrize("package", ["nbgrader", "notebook"])
+@pytest.mark.parametrize("package", ["jupytext", "nbdime", "nbgrader", "notebook"])
 def test_lab_looks_the_same_without_the_packages_of_the_tests(package):
-    """What such a package adds to JupyterLab is switched off: in the page, and nbgrader's part of the server."""
+    """What such a package adds to JupyterLab is switched off, in the page and in the server."""
     page = json.loads((course.LAB_SETTINGS / "page_config.json").read_text())
     switched_off = set(page["disabledExtensions"])
     for word in course.lab_command("python"):
@@ -358,10 +358,8 @@ def test_lab_looks_the_same_without_the_packages_of_the_tests(package):
     files = [file.as_posix() for file in importlib.metadata.files(package)]
     brought = {re.search(r"labextensions/((?:@[^/]+/)?[^/]+)/package.json$", file) for file in files} - {None}
     assert brought and {found[1] for found in brought} <= switched_off
-    if package == "nbgrader":
-        [config] = [file for file in importlib.metadata.files(package) if "jupyter_server_config.d" in file.as_posix()]
-        enabled = json.loads(config.locate().read_text())["ServerApp"]["jpserver_extensions"]
-        assert set(enabled) <= switched_off
+    [config] = [file for file in importlib.metadata.files(package) if "jupyter_server_config.d" in file.as_posix()]
+    assert set(json.loads(config.locate().read_text())["ServerApp"]["jpserver_extensions"]) <= switched_off
 
 
 @pytest.mark.parametrize("words", [["lab", "--prot", "9999"], ["lab", "03"], ["build", "03"], ["progress", "03"], []])
