@@ -1,4 +1,6 @@
 """Every stored notebook is in good form, and the checker that says so refuses each way of not being."""
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,34 @@ def test_exercises_notebook(path):
 
 def test_readme_table_is_up_to_date():
     assert not lesson_table.rewrite(ROOT, check=True), "run: python3 course.py build"
+
+
+def built_in_lessons():
+    """(lesson, name) of each public class and function whose docstring says which lesson builds it."""
+    for file in sorted((ROOT / "helpers").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                for lesson in re.findall(r"[Ll]esson (\d\db?) builds it", ast.get_docstring(node) or ""):
+                    yield lesson, node.name
+
+
+def unproved(built, notebooks):
+    """What a lesson builds and never shows to agree with the package, in one cell that names it. notebooks: their code."""
+    return [(lesson, name) for lesson, name in built if lesson in notebooks and not any(
+        "agree(" in source and re.search(rf"\b{name}\b", source) for source in notebooks[lesson])]
+
+
+def test_what_a_lesson_builds_is_proved_equal_to_the_package():
+    notebooks = {path.name.split("_")[0]: [cell.source for cell in notebook_store.read(path).cells
+                                           if cell.cell_type == "code"] for path in ROOT.glob("notebooks/*.ipynb")}
+    built = list(built_in_lessons())
+    assert ("01", "BPETokenizer") in built
+    assert unproved(built, notebooks) == []
+
+
+def test_a_missing_proof_is_seen():
+    cells = {"03": ["x = Block()", "agree(x, y)", "z = Blocks()\nagree(z, y)"]}
+    assert unproved([("03", "Block"), ("03", "Blocks"), ("04", "Head")], cells) == [("03", "Block")]
 
 
 # The checker: a notebook that keeps every rule, and changes that each break one
