@@ -67,6 +67,19 @@ def test_the_coarsest_fault_is_said(answer, headline):
     assert examine(DOUBLE, answer).text.startswith(f"9.1 double: not yet. {headline}")
 
 
+@pytest.mark.parametrize("setting", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")])
+def test_what_the_notebook_has_set_does_not_change_what_is_expected(setting):
+    def slope(x):
+        x = x.requires_grad_()
+        (x * x).sum().backward()
+        return x.grad
+    exercise = Exercise("9.7", "slope", "Slope", 1, slope, lambda draw: [(torch.ones(n),) for n in (1, 2, 3)],
+                        (Mistake(lambda x: x, "This is x."),), ("a", "b"))
+    with setting():
+        assert examine(exercise, lambda x: 2 * x).passed
+        assert examine(exercise, lambda x: x).advice == "This is x."
+
+
 def test_a_property_is_asked_only_of_an_answer_with_the_right_values():
     asked = []
     exercise = dataclasses.replace(DOUBLE, mistakes=DOUBLE.mistakes[:2],

@@ -7,9 +7,11 @@ import inspect
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from helpers.exercises.comparing import KINDS, Difference, difference
@@ -49,6 +51,14 @@ class Failure(NamedTuple):
     advice: str = ""
 
 
+@contextmanager
+def fresh() -> Iterator[None]:
+    """PyTorch as it is in the answer's own thread, whatever the notebook has set: recording, and on the CPU."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
+        yield
+
+
+@fresh()
 def examine(exercise: Exercise, answer: Any, limit: float = LIMIT) -> Report:
     """Check an answer. limit: seconds after which it is stopped."""
     if not callable(answer):
