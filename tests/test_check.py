@@ -64,7 +64,9 @@ def test_progress_shows_lessons_exercises_and_guesses(registered, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "09   Doubling  exercises: 0 of 1 done   9.1 open",
         "1 exercises wait for you. Begin with 9.1 Double, 1 minutes, in exercises/09_doubling.ipynb."]
-    check("9.1", lambda x, n: x)                              # tried, and not done
+    check("9.1", lambda x, n: x)
+    progress()
+    assert "9.1 open" in capsys.readouterr().out              # tried, and not done
     kept = {"question": "?", "choices": ["l", "r"]}
     record("guesses", "0.a", kept | {"guess": "l", "outcome": "l"})
     record("guesses", "0.b", kept | {"guess": "l", "outcome": "r"})
