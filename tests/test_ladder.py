@@ -201,7 +201,8 @@ def test_who_made_two_mistakes_hears_of_the_one_that_explains_most():
     assert "values are not, on 6 of 16 inputs.\n    clip(-4)\n    gave      -4\n    expected  0\n" in report.text
     assert report.advice == "Perhaps, since it explains 4 of 6 wrong results: You forget the lower."
     odd = [({n: -7 for n in range(-4, 12)}, "none of the wrong results is a mistake's"),
-           ({0: -1, 1: 77}, "one of two is, which may be chance"), ({0: -1, 1: 0} | {n: 77 for n in range(2, 7)}, "two of seven")]
+           ({0: -1, 1: 77}, "one of two is, which may be chance"),
+           ({0: -1, 1: 0} | {n: 77 for n in range(2, 7)}, "two of seven")]
     for wrong, why in odd:
         assert examine(exercise, lambda n: wrong.get(n, min(max(n, 0), 9))).advice == 'A nudge: run hint("9.4").', why
 
