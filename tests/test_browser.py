@@ -106,7 +106,8 @@ def test_reopened_lesson_folds_the_choices_of_a_question(reopened):
 
 
 WRONG = ['return [piece.decode("latin-1") for piece in pieces]']
-RIGHT = ['decoder = codecs.getincrementaldecoder("utf-8")()', "return [decoder.decode(piece) for piece in pieces]"]
+RIGHT = ["import codecs", 'decoder = codecs.getincrementaldecoder("utf-8")()',
+         "return [decoder.decode(piece) for piece in pieces]"]
 
 
 def test_an_exercise_answers_and_its_pass_outlives_the_kernel(exercise, lab, screenshots):

@@ -1,6 +1,7 @@
 """nbgrader, as an instructor runs it: it hands out the stubs that we do, and marks what comes back with our checks."""
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def nbgrader(tmp_path_factory):
         for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH"):
             patch.delenv(name, raising=False)
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))   # alembic
         yield NbGraderAPI(CourseDirectory(root=str(folder / "course"), course_id="press-enter"))
 
 
