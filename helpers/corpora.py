@@ -97,7 +97,7 @@ def translations(language: str) -> dict[str, str]:
             raise ValueError(f"language is {language!r}; choose one of {', '.join(known)}.")
         table: dict[str, str] = {}
         for name in mine:
-            catalogue = gettext.GNUTranslations(io.BytesIO(archive.read(name)))._catalog
+            catalogue = gettext.GNUTranslations(io.BytesIO(archive.read(name)))._catalog     # no public name lists it
             table |= {english: text for english, text in catalogue.items()
                       if isinstance(english, str) and english and text and not re.search(r"[%{\x04]", english)}
     return dict(sorted(table.items()))

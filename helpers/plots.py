@@ -105,6 +105,7 @@ def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None, shares: Sequ
 
 
 LINE = 78                                                   # characters in a line of tokens
+LONGEST_WORD = 30                                           # letters, each of which may be a token in its own frame
 
 
 def wrap(pieces: Sequence[str], ids: Sequence[int] | None) -> tuple[list[tuple[float, int, float]], int]:
@@ -151,7 +152,11 @@ def merging(words: Sequence[Sequence[str]], counts: Sequence[tuple[tuple[str, st
 
     words: the tokens of each word. counts: (pair, how often it stands side by side), the most frequent first.
     newest: the token that was made last, in another colour.
+    Raises ValueError for a word too long for a line.
     """
+    if too_long := [word for word in map("".join, words) if len(word) > LONGEST_WORD]:
+        raise ValueError(f"words has {too_long[0][:20] + '…'!r} of {len(too_long[0])} letters; give words of at most "
+                         f"{LONGEST_WORD}, which fit in a line.")
     places, lines = wrap(["".join(word) + " " * len(word) for word in words], None)
     figure, top, bottom = new_figure(9, 0.35 * lines + 0.4, 0.8 + 0.26 * max(1, len(counts)))
     for word, (x, line, _) in zip(words, places, strict=True):

@@ -25,10 +25,10 @@ def test_a_pass_is_kept_and_a_later_failure_does_not_take_it_back(registered, ca
     check("9.1", stub)
     assert read()["exercises"] == {} and "9.1 double: not started." in capsys.readouterr().out
     check("9.1", lambda x, n: x + n)
-    assert read()["exercises"] == {"9.1": {"passed": False}}
+    assert read()["exercises"] == {"9.1": {"tried": True}}
     check("9.1", lambda x, n: x * n)
     check("9.1", lambda x, n: x)
-    assert read()["exercises"] == {"9.1": {"passed": True}}
+    assert read()["exercises"] == {"9.1": {"tried": True, "passed": True}}
 
 
 def test_a_result_is_said_even_where_it_cannot_be_kept(registered, capsys, monkeypatch, tmp_path):
@@ -63,7 +63,7 @@ def test_progress_shows_lessons_exercises_and_guesses(registered, capsys):
     progress()
     assert capsys.readouterr().out.splitlines() == [
         "09   Doubling  exercises: 0 of 1 done   9.1 open",
-        "1 exercises wait for you. Begin with 9.1 Double, 1 minutes, in exercises/09_doubling.ipynb."]
+        "1 exercise waits for you. Begin with 9.1 Double, 1 minutes, in exercises/09_doubling.ipynb."]
     check("9.1", lambda x, n: x)
     progress()
     assert "9.1 open" in capsys.readouterr().out              # tried, and not done

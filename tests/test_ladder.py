@@ -221,7 +221,7 @@ def test_an_expected_error_must_be_raised():
             raise ValueError(f"n is {n}")
         return n
     exercise = Exercise("9.2", "root", "Root", 1, refuses, lambda draw: [(n,) for n in (1, 4, -1)],
-                        (Mistake(abs, "You take -1 for 1."),), ("a", "b"))
+                        (Mistake(abs, "You take -1 for 1."),), ("a", "b"), refuses=ValueError)
 
     class Finer(ValueError):
         pass
@@ -234,6 +234,12 @@ def test_an_expected_error_must_be_raised():
     assert "It accepts what it must refuse.\n    root(-1) gave 1, expected ValueError." in examine(exercise, abs).text
     assert "It raises the wrong error." in examine(exercise, lambda n: n if n > 0 else {}[n]).text
     assert "SystemExit" in examine(exercise, lambda n: raise_exit()).text
+
+
+def test_an_error_of_the_oracle_is_ours():
+    exercise = Exercise("9.2", "root", "Root", 1, lambda n: {}[n], lambda draw: [(1,)], (), ("a", "b"))
+    with pytest.raises(KeyError):
+        examine(exercise, lambda n: n)
 
 
 def raise_exit():

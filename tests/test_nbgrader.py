@@ -34,7 +34,7 @@ def nbgrader(tmp_path_factory):
         for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH"):
             patch.delenv(name, raising=False)
         patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))   # alembic
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)      # it runs alembic by name
         yield NbGraderAPI(CourseDirectory(root=str(folder / "course"), course_id="press-enter"))
 
 

@@ -46,7 +46,7 @@ def built_in_lessons():
 
 
 def unproved(built, notebooks):
-    """What a lesson builds and never shows to agree with the package, in one cell that names it. notebooks: their code."""
+    """What a lesson builds and shows in no cell, by its name, to agree with the package. notebooks: their code."""
     return [(lesson, name) for lesson, name in built if lesson in notebooks and not any(
         "agree(" in source and re.search(rf"\b{name}\b", source) for source in notebooks[lesson])]
 

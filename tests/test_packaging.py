@@ -181,3 +181,23 @@ def test_ci_runs_the_whole_course_and_may_not_skip_the_browser():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "REQUIRE_BROWSER=1 python3 course.py test" in script.read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- form
+
+def python_files():
+    """Every Python file of the project."""
+    return [*ROOT.glob("*.py"), *(file for folder in ("helpers", "tools", "benchmarks", "tests")
+                                  for file in sorted((ROOT / folder).rglob("*.py")))]
+
+
+def test_lines_have_at_most_120_characters():
+    long = [f"{file.relative_to(ROOT)}:{number}" for file in python_files()
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 120]
+    assert len(python_files()) > 60 and long == []
+
+
+def test_modules_have_at_most_350_lines():
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
+               for file in python_files() if "tests" not in file.relative_to(ROOT).parts}
+    assert {name: length for name, length in lengths.items() if length > 350} == {}

@@ -81,5 +81,11 @@ def test_merging_shows_the_words_and_what_could_merge_next():
     assert drawn.png != plots.merging([["rain", "s"], ["t", "rain"]], [(("t", "rain"), 3), (("rain", " "), 2)]).png
 
 
+def test_a_word_that_is_too_long_to_draw_is_refused():
+    assert plots.merging([["a"] * 30], [(("a", "a"), 29)], "Long").width > 0
+    with pytest.raises(ValueError, match="words has 'aaaaaaaaaaaaaaaaaaaa…' of 31 letters; give words of at most 30"):
+        plots.merging([["rain"], ["a"] * 31], [])
+
+
 def test_words_that_are_all_merged_have_no_pairs():
     assert plots.merging([["train"]], [], "Done").alt == "Done. The words: train. Pairs: ."

@@ -45,6 +45,7 @@ class Exercise:
     cases: the inputs, as tuples of arguments, drawn with the generator it is given; the smallest first.
     mistakes: at least three, each with another behaviour on the cases.
     hints: a nudge, and the key line in words. properties: tested once all values are right.
+    refuses: the exception with which some inputs must be refused; the oracle may raise no other.
     gradients: places of the arguments (tensors) by which the answer must be differentiable.
     tolerance: largest difference between two numbers of an answer and the oracle, absolute and relative.
     """
@@ -57,6 +58,7 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     hints: tuple[str, str]
     properties: tuple[Property, ...] = ()
+    refuses: type[Exception] | None = None
     gradients: tuple[int, ...] = ()
     tolerance: float = 1e-5
 

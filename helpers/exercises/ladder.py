@@ -68,6 +68,9 @@ def examine(exercise: Exercise, answer: Any, limit: float = LIMIT) -> Report:
     cases = exercise.inputs()
     cases.append(cases[0])                                    # the first call once more: it must give the same again
     expected = outcomes(exercise.oracle, cases)
+    for one in expected:
+        if one.error is not None and not isinstance(one.error, exercise.refuses or ()):
+            raise one.error                                   # our own mistake, not the learner's
     wanted, taken = len(cases[0]), count_of_parameters(answer, len(cases[0]))
     if wanted != taken:
         return refused(exercise, Failure(

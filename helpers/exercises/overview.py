@@ -68,7 +68,7 @@ def following(lessons: Mapping[str, Sequence[Exercise]], table: Sequence[Row]) -
     where = (f"{following.id} {following.title}, {following.minutes} minutes, "
              f"in exercises/{notebooks[following.id]}.ipynb")
     if not done:
-        return f"{len(every)} exercises wait for you. Begin with {where}."
+        return f"{len(every)} {'exercise waits' if len(every) == 1 else 'exercises wait'} for you. Begin with {where}."
     return f"{done} of {len(every)} exercises {'is' if done == 1 else 'are'} done. Next: {where}."
 
 

@@ -120,11 +120,11 @@ EXERCISE = Exercise(
                 "If the index -1 is out of bounds: gather knows no -1, which marks places where nothing is to be "
                 "predicted. Leave them out first: with real = targets >= 0, take log_p[real] and targets[real]."),
         Mistake(cross_entropy_without_letter_0,
-                "You leave out letter 0 too, as targets > 0 does, and it is a letter like any other. Only -1 means that "
-                "there is nothing to predict: targets >= 0."),
+                "You leave out letter 0 too, as targets > 0 does, and it is a letter like any other. Only -1 means "
+                "that there is nothing to predict: targets >= 0."),
         Mistake(cross_entropy_of_every_pair,
-                "[:, wanted] takes from every row the letters of all places. Two lists go in pairs: give the row numbers "
-                "too, [range(N), wanted], and each row gives one number."),
+                "[:, wanted] takes from every row the letters of all places. Two lists go in pairs: give the row "
+                "numbers too, [range(N), wanted], and each row gives one number."),
         Mistake(cross_entropy_without_keepdim,
                 "If two sizes do not match: without keepdim=True, max and sum turn (B, T, V) into (B, T), and its T "
                 "meets V. Keep the dimension, (B, T, 1), so that each place's number meets the logits of that place."),

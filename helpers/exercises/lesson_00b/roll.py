@@ -155,7 +155,7 @@ EXERCISE = Exercise(
     hints=("It is descend of the lesson with one more tensor, the speed, which lives as long as the loop. What belongs "
            "inside torch.no_grad()?",
            "Before the loop: x = start.clone().requires_grad_(), which marks a tensor that is there already as "
-           "requires_grad=True marks a new one, and a speed of zeros. In it: x.grad = None, then f(x).backward(), then, "
-           "inside torch.no_grad(), speed = momentum * speed + x.grad and x -= learning_rate * speed."),
+           "requires_grad=True marks a new one, and a speed of zeros. In it: x.grad = None, then f(x).backward(), "
+           "then, inside torch.no_grad(), speed = momentum * speed + x.grad and x -= learning_rate * speed."),
     properties=(Property("with enough steps it comes to rest at the bottom", misses_the_bottom),),
 )
