@@ -142,8 +142,9 @@ def verdict(id: str, value: float, interval: tuple[float, float] | None, n: int,
         raise ValueError(f"id is {id!r}; claims.toml holds {', '.join(claims())}.")
     result = judge(value, interval, rule, caveat)
     claim = claims()[id]["claim"]
-    number = approximately(value) + (f" (95 % interval {approximately(interval[0])} to {approximately(interval[1])})"
-                                     if interval else "")
+    number = f"{value:g}"                                   # an exact count, the same on every machine
+    if interval:
+        number = f"{approximately(value)} (95 % interval {approximately(interval[0])} to {approximately(interval[1])})"
     evidence = f"{what}: {number}, from {n} cases; it holds where the number is {rule}."
     text = f"Claim {id}: {claim}\nVerdict: {result.upper()}\n{evidence}" + (f"\n{caveat}" if caveat else "")
     page = (f'<div><p><b>Claim {id}.</b> {html.escape(claim, quote=False)}</p><p><b>Verdict: {result}.</b> '
