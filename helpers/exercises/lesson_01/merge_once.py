@@ -82,48 +82,50 @@ def with_merge(merge):
     return answer
 
 
-def merge_once_without_counts(words, new_id):
-    pair = most_frequent(count_pairs(words, weighted=False))
-    return pair, merge_words(words, pair, new_id)
+def with_pair(choose):
+    """merge_once, with another way to choose the pair."""
+    def answer(words, new_id):
+        pair = choose(words)
+        return pair, merge_words(words, pair, new_id)
+    return answer
 
 
-def merge_once_rarest(words, new_id):
+def with_counts(count):
+    """merge_once, with another way to count the pairs."""
+    return with_pair(lambda words: most_frequent(count(words)))
+
+
+def rarest(words):
     counts = count_pairs(words)
-    pair = min(counts, key=lambda pair: (counts[pair], pair))
-    return pair, merge_words(words, pair, new_id)
+    return min(counts, key=lambda pair: (counts[pair], pair))
 
 
-def merge_once_last_count(words, new_id):
-    pair = most_frequent(Counter({pair: count for word, count in words.items() for pair in zip(word, word[1:])}))
-    return pair, merge_words(words, pair, new_id)
-
-
-def merge_once_without_last_pairs(words, new_id):
-    pair = most_frequent(count_pairs({word[:-1]: count for word, count in words.items()}))
-    return pair, merge_words(words, pair, new_id)
-
-
-def merge_once_first_seen(words, new_id):
+def first_seen(words):
     counts = count_pairs(words)
-    pair = max(counts, key=counts.__getitem__)
-    return pair, merge_words(words, pair, new_id)
+    return max(counts, key=counts.__getitem__)
 
 
-def merge_once_highest_ids(words, new_id):
+def highest_ids(words):
     counts = count_pairs(words)
-    pair = max(counts, key=lambda pair: (counts[pair], pair))
-    return pair, merge_words(words, pair, new_id)
+    return max(counts, key=lambda pair: (counts[pair], pair))
+
+
+def last_counts(words):
+    return Counter({pair: count for word, count in words.items() for pair in zip(word, word[1:])})
+
+
+def counts_without_last_pairs(words):
+    return count_pairs({word[:-1]: count for word, count in words.items()})
+
+
+def counts_across_words(words):
+    text = [token for word, count in words.items() for _ in range(count) for token in word]
+    return Counter(zip(text, text[1:]))
 
 
 def merge_once_without_unchanged(words, new_id):
     pair, merged = merge_once(words, new_id)
     return pair, {word: count for word, count in merged.items() if new_id in word}
-
-
-def merge_once_across_words(words, new_id):
-    text = [token for word, count in words.items() for _ in range(count) for token in word]
-    pair = most_frequent(Counter(zip(text, text[1:])))
-    return pair, merge_words(words, pair, new_id)
 
 
 def draw_words(draw: random.Random) -> list[tuple]:
@@ -141,23 +143,23 @@ EXERCISE = Exercise(
     id="1.1", name="merge_once", title="One merge over counted words", minutes=15,
     oracle=merge_once, cases=draw_words,
     mistakes=(
-        Mistake(merge_once_without_counts,
+        Mistake(with_counts(lambda words: count_pairs(words, weighted=False)),
                 "You count each different word once. A word that occurs 5 times brings 5 of each of its pairs."),
-        Mistake(merge_once_last_count,
+        Mistake(with_counts(last_counts),
                 "A pair that occurs again gets a new count instead of a larger one: add up with +=."),
-        Mistake(merge_once_without_last_pairs,
+        Mistake(with_counts(counts_without_last_pairs),
                 "You leave out the last pair of each word: n tokens have n - 1 pairs. zip(word, word[1:]) gives them "
                 "all."),
-        Mistake(merge_once_rarest,
+        Mistake(with_pair(rarest),
                 "Your min takes the rarest pair. With a minus before the count it takes the most frequent: "
                 "(-counts[pair], pair)."),
-        Mistake(merge_once_first_seen,
+        Mistake(with_pair(first_seen),
                 "Where several pairs are equally frequent, the lowest ids must win: (1, 3) before (2, 1). max and "
                 "most_common take the pair that they met first."),
-        Mistake(merge_once_highest_ids,
+        Mistake(with_pair(highest_ids),
                 "Where several pairs are equally frequent, yours with the highest ids wins. The lowest must: (1, 3) "
                 "before (2, 1). Take min, and put a minus before the count."),
-        Mistake(merge_once_across_words,
+        Mistake(with_counts(counts_across_words),
                 "You also count pairs that reach from one word into the next. Words were cut apart for good."),
         Mistake(with_merge(lambda word, pair, new_id: word),
                 "The words come back as they were. Do you compare a list with the pair? [1, 2] never equals (1, 2): "

@@ -6,11 +6,12 @@ from helpers.exercises.exercise import Exercise, Mistake, Property
 SAMPLES = ("cat", "naïve café", "Größe", "これはペンです", "🦙🦙", "100 €", "Привет, мир", "한국어", "ok")
 
 
-def stream_text(pieces: list[bytes]) -> list[str]:
+def stream_text(pieces: list[bytes], most: int = 3) -> list[str]:
+    """most: how many bytes may wait behind whole characters; UTF-8 needs three."""
     shown, waiting = [], b""
     for piece in pieces:
         waiting += piece
-        for end in range(len(waiting), max(len(waiting) - 4, -1), -1):
+        for end in range(len(waiting), max(len(waiting) - most - 1, -1), -1):
             try:
                 text = waiting[:end].decode("utf-8")
             except UnicodeDecodeError:
@@ -46,23 +47,6 @@ def stream_replaced(pieces: list[bytes]) -> list[str]:
         waiting += piece
         shown.append(waiting.decode("utf-8", errors="replace").rstrip("�"))
         waiting = waiting[len(shown[-1].encode()):]
-    return shown
-
-
-def stream_up_to_two(pieces: list[bytes]) -> list[str]:
-    """Lets at most two bytes wait behind whole characters."""
-    shown, waiting = [], b""
-    for piece in pieces:
-        waiting += piece
-        text = ""
-        for end in range(len(waiting), max(len(waiting) - 3, -1), -1):
-            try:
-                text = waiting[:end].decode("utf-8")
-            except UnicodeDecodeError:
-                continue
-            waiting = waiting[end:]
-            break
-        shown.append(text)
     return shown
 
 
@@ -118,7 +102,7 @@ EXERCISE = Exercise(
         Mistake(stream_replaced,
                 "A � at the end need not be half a character: a text may hold � itself, as the bytes EF BF BD, and "
                 "yours then waits. Look at the bytes: is what stands at the end whole?"),
-        Mistake(stream_up_to_two,
+        Mistake(lambda pieces: stream_text(pieces, most=2),
                 "At most two bytes wait with you, and 🦙 has four: three of them can have come already. Try to decode "
                 "without the last three, too."),
         Mistake(stream_with_cut_tail,
