@@ -9,7 +9,8 @@ __course__ = "press-enter"          # how a notebook's first cell knows this pac
 __version__ = "0.1.0"
 
 MODULES = ("assets", "charts", "chat", "corpora", "environment", "exercises", "plots", "pretrained", "progress",
-           "proof", "sampling", "tokenizer", "tracing", "transformer", "vocabularies", "waiting", "widgets")
+           "proof", "retrieval", "sampling", "tokenizer", "tracing", "transformer", "vocabularies", "waiting",
+           "widgets")
 SHORTCUTS = {"start": "environment", "attention": "transformer"}     # helpers.start() is helpers.environment.start()
 
 

@@ -41,7 +41,7 @@ def built_in_lessons():
     for file in sorted((ROOT / "helpers").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-                for lesson in re.findall(r"[Ll]esson (\d\db?) builds it", ast.get_docstring(node) or ""):
+                for lesson in re.findall(r"[Ll]esson (\d\d[a-z]?) builds it", ast.get_docstring(node) or ""):
                     yield lesson, node.name
 
 
