@@ -1,16 +1,22 @@
-"""Numbers as lines, points and bars: the plain charts of the lessons. Pictures of one idea each are in `plots`.
+"""Numbers as lines, bars, maps and tables of colour: the plain charts of the lessons. Pictures of one idea each are in
+`plots`.
 
     charts.lines({"loss": (steps, losses)}, "The loss falls fast, then slowly", "step", "loss")
     charts.bars(["German", "Japanese"], {"GPT-2": [2.1, 3.4]}, "Some languages cost more", "tokens per English token")
+    charts.places({"animals": (["cat", "dog"], [[0.1, 2.0], [0.2, 1.8]])}, "Cats are near dogs", "axis 1", "axis 2")
+    charts.heat(weights, ["The", " cat"], ["The", " cat"], "It looks back", "looked at", "looks", "weight")
 
 Numbers in a picture's words are marked ≈, because their last digits may depend on the machine.
 """
 from collections.abc import Iterable, Mapping, Sequence
 
+import matplotlib
+import numpy as np
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from torch import Tensor
 
-from helpers.plots import ACCENT, INK, QUIET, SECOND, Picture, in_style, new_figure, picture
+from helpers.plots import ACCENT, INK, QUIET, SECOND, Picture, in_style, new_figure, picture, quoted, visible
 from helpers.proof import approximately
 
 Points = tuple[Sequence[float], Sequence[float]]             # the x and the y of a series, equally many
@@ -96,6 +102,80 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: st
     said = [f"{name}: " + ", ".join(f"{label} {approximately(value)}" for label, value in zip(labels, values))
             for name, values in series.items()]
     return picture(figure, f"{title}. Bars of {value_label}. {'; '.join(said)}.")
+
+
+@in_style
+def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] | Tensor]], title: str, x_label: str,
+           y_label: str) -> Picture:
+    """A map: points with their names beside them, one colour and shape for each group.
+
+    groups: name -> (labels, points), the points (N, 2).
+    Raises ValueError when there is nothing to draw, too much, or a label has no point.
+    """
+    check(groups, ((len(labels), len(points)) for labels, points in groups.values()))
+    figure, area = new_figure(8, 5.2)
+    for number, (name, (labels, points)) in enumerate(groups.items()):
+        spots = np.asarray(points, dtype=float)                                  # (N, 2)
+        area.plot(spots[:, 0], spots[:, 1], MARKERS[number], color=COLOURS[number], markersize=6,
+                  markeredgecolor="white", label=name)
+        for label, spot in zip(labels, spots):
+            area.annotate(visible(label.strip() or label, 24), spot, xytext=(5, 3), textcoords="offset points",
+                          fontsize=8.5, color=COLOURS[number])
+    area.set(title=title, xlabel=x_label, ylabel=y_label)
+    area.margins(0.12)
+    area.grid(color=PALE, linewidth=0.8)
+    area.set_axisbelow(True)
+    if len(groups) > 1:
+        area.legend(frameon=False, fontsize=8.5)
+    said = [f"{name}: {quoted([label.strip() for label in labels])}" for name, (labels, _) in groups.items()]
+    return picture(figure, f"{title}. A map with {x_label} from left to right and {y_label} upwards. {'; '.join(said)}.")
+
+
+WRITTEN = 12                                                 # rows and columns up to which numbers and names are written
+
+
+@in_style
+def heat(values: Sequence[Sequence[float]] | Tensor, rows: Sequence[str] | None, columns: Sequence[str] | None,
+         title: str, x_label: str, y_label: str, value_label: str) -> Picture:
+    """A table of numbers as colours, brighter for more, with the numbers written where there is room.
+
+    values: (R, C); what is -inf or nan stays white. rows, columns: a name for each; None counts them from 0.
+    Raises ValueError when it is no table, or names and numbers are not equally many.
+    """
+    table = np.asarray(values.detach().float().cpu() if isinstance(values, Tensor) else values, dtype=float)
+    names = (rows, columns)
+    if table.ndim != 2 or 0 in table.shape:
+        raise ValueError(f"values has shape {table.shape}; give a table of rows and columns, with at least one number.")
+    for name, labels, size in zip(("rows", "columns"), names, table.shape):
+        if labels is not None and len(labels) != size:
+            raise ValueError(f"{name} holds {len(labels)} names for {size} {name} of numbers; give one for each.")
+    shown = np.ma.masked_invalid(table)
+    R, C = table.shape
+    figure, area = new_figure(min(9, 3.6 + 0.5 * C), min(6, 1.5 + 0.34 * R))
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad="white")
+    image = area.imshow(shown, aspect="auto", interpolation="nearest", cmap=colours)
+    if max(R, C) <= WRITTEN:
+        for row, column in np.argwhere(~np.ma.getmaskarray(shown)):
+            bright = image.norm(table[row, column]) > 0.5
+            area.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8.5,
+                      color=INK if bright else "white")
+    for axis, labels in zip((area.yaxis, area.xaxis), names):
+        if labels is None:
+            axis.set_major_locator(MaxNLocator(integer=True))
+        else:
+            slanted = axis is area.xaxis and sum(map(len, labels)) > 60
+            axis.set_ticks(range(len(labels)), [visible(label, 16) for label in labels], family="monospace",
+                           fontsize=8.5, **({"rotation": 60} if slanted else {}))
+    area.set(title=title, xlabel=x_label, ylabel=y_label)
+    figure.colorbar(image, ax=area, fraction=0.04, pad=0.02, label=value_label)
+    said = ""
+    if shown.count():
+        row, column = np.unravel_index(shown.argmax(), table.shape)
+        place = " and ".join(f"“{visible(labels[at])}”" if labels is not None else str(at)
+                             for labels, at in zip(names, (int(row), int(column))))
+        said = f" The most, {approximately(shown.max())}, stands at {place}; the least is {approximately(shown.min())}."
+    return picture(figure, f"{title}. A table of colours, {R} rows ({y_label}) by {C} columns ({x_label}), brighter for "
+                           f"more {value_label}.{said}")
 
 
 def check(series: Mapping[str, object], lengths: Iterable[tuple[int, int]]) -> None:

@@ -2,6 +2,7 @@
 import io
 
 import pytest
+import torch
 from PIL import Image
 
 from helpers import charts
@@ -66,3 +67,35 @@ def test_an_axis_has_a_length_where_no_bar_has(recwarn):
 def test_a_label_without_a_value_is_refused():
     with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
         charts.bars(["one", "two"], {"a": [1]}, "t", "v")
+
+
+def test_a_map_names_its_places():
+    drawn = charts.places({"animals": ([" cat", " dog"], torch.eye(2)), "fruit": (["fig"], [[2, 2]])},
+                          "Cats are near dogs", "axis 1", "axis 2")
+    assert drawn.alt == ("Cats are near dogs. A map with axis 1 from left to right and axis 2 upwards. "
+                         "animals: “cat”, “dog”; fruit: “fig”.")
+    with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
+        charts.places({"a": (["one", "two"], [[0, 1]])}, "t", "x", "y")
+
+
+def test_a_table_of_colours_says_where_the_most_stands():
+    scores = torch.tensor([[0.5, -torch.inf], [0.25, 2.0], [0.1, 0.2]])
+    drawn = charts.heat(scores, ["a", " b", "c"], ["d", "e"], "It looks back", "looked at", "looks", "weight")
+    assert drawn.alt == ("It looks back. A table of colours, 3 rows (looks) by 2 columns (looked at), brighter for more "
+                         "weight. The most, ≈2, stands at “␣b” and “e”; the least is ≈0.1.")
+    large = charts.heat(torch.eye(40), None, None, "A line", "column", "row", "value")
+    assert "40 rows (row) by 40 columns (column)" in large.alt and "stands at 0 and 0" in large.alt
+
+
+def test_a_table_without_any_number_is_drawn_white():
+    assert charts.heat([[float("nan")]], None, None, "Nothing", "x", "y", "z").alt.endswith("brighter for more z.")
+
+
+@pytest.mark.parametrize("values, rows, said", [
+    ([1.0, 2.0], None, r"values has shape \(2,\); give a table"),
+    (torch.zeros(0, 3), None, r"values has shape \(0, 3\)"),
+    ([[1.0], [2.0]], ["a"], "rows holds 1 names for 2 rows of numbers; give one for each."),
+])
+def test_what_is_no_table_is_refused(values, rows, said):
+    with pytest.raises(ValueError, match=said):
+        charts.heat(values, rows, None, "t", "x", "y", "z")
