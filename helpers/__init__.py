@@ -8,9 +8,9 @@ import importlib
 __course__ = "press-enter"          # how a notebook's first cell knows this package from others called `helpers`
 __version__ = "0.1.0"
 
-MODULES = ("assets", "charts", "chat", "corpora", "environment", "exercises", "plots", "pretrained", "progress",
-           "proof", "retrieval", "sampling", "tokenizer", "tracing", "transformer", "vocabularies", "waiting",
-           "widgets")
+MODULES = ("assets", "attention_plots", "charts", "chat", "corpora", "environment", "exercises", "plots", "pretrained",
+           "progress", "proof", "retrieval", "sampling", "tokenizer", "tracing", "transformer", "vocabularies",
+           "waiting", "widgets")
 SHORTCUTS = {"start": "environment", "attention": "transformer"}     # helpers.start() is helpers.environment.start()
 
 

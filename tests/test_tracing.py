@@ -4,10 +4,34 @@ import threading
 import pytest
 import torch
 
-from helpers import plots, tracing
+from helpers import attention_plots, plots, tracing
 from helpers.proof import agree
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
+
+KINDS = {
+    "rope": {}, "grouped": {"kv_heads": 2}, "one key": {"kv_heads": 1}, "alibi": {"positions": "alibi"},
+    "alibi, grouped": {"positions": "alibi", "kv_heads": 3}, "learned": {"positions": "learned", "bias": True},
+    "sinusoidal": {"positions": "sinusoidal"}, "none": {"positions": "none"}, "qk_norm": {"qk_norm": True},
+    "encoder": {"positions": "learned", "bias": True, "causal": False, "norm": "layernorm", "norm_at": "after",
+                "token_types": 2, "embedding_norm": True, "output": "hidden"},
+    "encoder, alibi": {"positions": "alibi", "causal": False},
+}
+
+
+def made(kind, layers=3):
+    """A model of one kind, whose weights are so large that its heads do not look everywhere alike."""
+    torch.manual_seed(1)
+    model = Transformer(Config(vocabulary=41, context=16, d_model=48, layers=layers, heads=6, **KINDS[kind]))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.3)
+    return model.requires_grad_(False).eval()
+
+
+def draw_ids(*shape):
+    return torch.randint(41, shape, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +110,62 @@ def test_the_whole_path_shows_tokens_layers_and_what_comes_next(model, tokenizer
     assert "A table of 3 layers by 4 tokens" in picture.alt             # layers 0, 3 and 5
     best = model(torch.tensor([tokenizer.encode(text)]))[0, -1].argmax().item()
     assert f"likeliest first: “{plots.visible(tokenizer.decode([best]))}”" in picture.alt
+
+
+# Patterns ------------------------------------------------------------------------------------------------------------
+
+
+def attention_outputs(model, ids, mask=None):
+    """What each layer's attention read and gave, as the forward pass did it."""
+    kept, hooks = [], []
+    for block in model.blocks:
+        hooks.append(block.attention.register_forward_hook(lambda module, read, gave: kept.append((read[0], gave))))
+    model(ids, padding_mask=mask)
+    for hook in hooks:
+        hook.remove()
+    return kept
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("padded", [False, True])
+def test_patterns_mix_the_values_into_what_the_forward_pass_gave(kind, padded):
+    model, ids = made(kind), draw_ids(4, 11)
+    mask = torch.arange(11) < torch.tensor([11, 7, 1, 9])[:, None] if padded else None
+    weights = tracing.patterns(model, ids, padding_mask=mask)
+    assert weights.shape == (4, 3, 6, 11, 11)
+    H, K, D = 6, model.config.kv_heads, 8
+    for layer, (read, gave) in enumerate(attention_outputs(model, ids, mask)):
+        attention = model.blocks[layer].attention
+        v = attention.qkv(read)[..., (H + K) * D:].view(4, 11, K, D).transpose(1, 2).repeat_interleave(H // K, dim=1)
+        mixed = (weights[:, layer] @ v).transpose(1, 2).reshape(4, 11, H * D)
+        agree(attention.out(mixed), gave, "patterns", "forward pass")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_add_up_to_one_and_nobody_sees_ahead(kind):
+    model, ids = made(kind), draw_ids(9)
+    weights = tracing.patterns(model, ids)
+    agree(weights.sum(dim=-1), torch.ones(3, 6, 9), "sums", "ones")
+    assert bool((weights.triu(1) == 0).all()) == model.config.causal
+
+
+def test_one_text_a_batch_a_trace_and_single_layers_give_the_same(model, tokenizer):
+    seen = tracing.trace(model, tokenizer, "the cat sat on the mat")
+    weights = tracing.patterns(model, seen)
+    agree(weights, tracing.patterns(model, seen.ids), "trace", "ids")
+    agree(weights, tracing.patterns(model, torch.stack([seen.ids, seen.ids]))[1], "trace", "batch")
+    agree(weights[[4, 1]], tracing.patterns(model, seen, layers=[4, 1]), "all layers", "two of them")
+    agree(seen.residual, tracing.residuals(model, torch.stack([seen.ids, seen.ids]))[0], "trace", "batch")
+
+
+@pytest.mark.parametrize("layer", [-1, 5])
+def test_a_layer_that_is_not_there_is_refused(model, layer):
+    with pytest.raises(ValueError, match=rf"layer is {layer}; this model's are 0 to 4\."):
+        tracing.patterns(model, torch.tensor([1, 2]), layers=[layer])
+
+
+def test_patterns_of_nothing_and_of_too_much_are_refused(model):
+    with pytest.raises(ValueError, match="with at least one token"):
+        tracing.patterns(model, torch.tensor([], dtype=torch.int64))
+    with pytest.raises(ValueError, match="has 65 tokens; this model sees at most 64"):
+        tracing.patterns(model, torch.ones(65, dtype=torch.int64))
