@@ -18,6 +18,7 @@ from helpers.progress import read, record
 LESSONS = {                                                   # package -> its notebook in exercises/, in reading order
     "lesson_00b": "00b_tensors_and_slopes",
     "lesson_01": "01_tokenization",
+    "lesson_02": "02_embeddings",
 }
 
 

@@ -1,0 +1,149 @@
+"""Exercise 2.4, take away what all share: what its check compares with, tries, and recognises."""
+import random
+
+import torch
+from torch import Tensor
+
+from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+
+GAP = 1.25                                                    # how much stronger each main direction is than the next
+
+
+def without_common(vectors: Tensor, k: int) -> Tensor:
+    rows = vectors.double()
+    rows = rows - sum(rows) / len(rows)                                          # (N, C)
+    for _ in range(k):
+        direction = strongest(rows)                                              # (C,)
+        rows = torch.stack([row - (row @ direction) * direction for row in rows])
+    return rows.float()
+
+
+def strongest(rows: Tensor) -> Tensor:
+    """The main direction, by turning any vector towards it again and again."""
+    direction = rows[rows.norm(dim=1).argmax()]
+    for _ in range(120):
+        direction = (rows @ direction) @ rows                                    # (N,) @ (N, C) -> (C,)
+        direction = direction / direction.norm().clamp(min=1e-30)
+    return direction
+
+
+def centred(vectors: Tensor) -> Tensor:
+    return vectors - vectors.mean(dim=0)
+
+
+def directions(rows: Tensor) -> Tensor:
+    """All main directions, the strongest first: (min(N, C), C)."""
+    return torch.linalg.svd(rows, full_matrices=False).Vh
+
+
+def without(rows: Tensor, main: Tensor) -> Tensor:
+    """What remains of rows (N, C) without their part along each direction of main (k, C)."""
+    return rows - rows @ main.T @ main
+
+
+def right(vectors: Tensor, k: int) -> Tensor:
+    return without(centred(vectors), directions(centred(vectors))[:k])
+
+
+def mean_afterwards(vectors, k):
+    return centred(without(vectors, directions(vectors)[:k]))
+
+
+def weakest(vectors, k):
+    main = directions(centred(vectors))
+    return without(centred(vectors), main[len(main) - k:])
+
+
+def columns(vectors, k):
+    main = torch.linalg.svd(centred(vectors), full_matrices=False).Vh
+    return without(centred(vectors), main[:, :k].T if len(main) == vectors.shape[1] else main[:k])
+
+
+def of_other_rows(vectors, k):
+    rows = vectors - vectors.mean(dim=1, keepdim=True)
+    return without(rows, directions(rows)[:k])
+
+
+def kept(vectors, k):
+    main = directions(centred(vectors))[:k]
+    return centred(vectors) @ main.T @ main
+
+
+def of_equal_spread(vectors, k):
+    rows = centred(vectors) / vectors.std(dim=0)
+    return without(rows, directions(rows)[:k])
+
+
+def draw_vectors(draw: random.Random) -> list[tuple]:
+    cases = [(torch.tensor([[5.0, 3.0], [1.0, 0.0], [3.0, 0.0]]), 0),
+             (torch.tensor([[7.0, 5.0], [3.0, 3.0], [7.0, 3.0], [3.0, 5.0]]), 1)]
+    numbers = generator(draw)
+    for N, C, k in ((5, 2, 1), (4, 3, 2), (6, 3, 1), (8, 4, 0), (4, 6, 1), (9, 4, 2), (5, 8, 3), (12, 5, 3),
+                    (20, 6, 2), (7, 7, 4)):
+        spread = 1.7 ** torch.arange(C, 0, -1.0)                                 # (C,)
+        for _ in range(200):
+            turn = torch.linalg.qr(torch.randn(C, C, generator=numbers)).Q       # a rotation
+            vectors = torch.randn(N, C, generator=numbers) * spread / spread[0] @ turn
+            strength = torch.linalg.svdvals(centred(vectors))
+            if all(strength[i] > GAP * strength[i + 1] for i in range(min(k + 1, len(strength) - 1))):
+                break
+        cases.append((vectors * 2 + torch.randn(C, generator=numbers) * 3, k))
+    return cases
+
+
+def moved(answer) -> str | None:
+    numbers = torch.Generator().manual_seed(4)
+    vectors = torch.randn(9, 4, generator=numbers) * torch.tensor([5.0, 2.5, 1.2, 0.6])
+    before, after = answer(vectors, 2), answer(vectors + torch.tensor([3.0, -8.0, 0.0, 5.0]), 2)
+    worst = float((before - after).detach().abs().max())
+    return f"the same vector was added to all, and a number changed by {worst:.3g}." if worst > 1e-3 else None
+
+
+EXERCISE = Exercise(
+    id="2.4", name="without_common", title="Take away what all share", minutes=20,
+    oracle=without_common, cases=draw_vectors, tolerance=1e-4,
+    mistakes=(
+        Mistake(lambda vectors, k: without(vectors, directions(vectors)[:k]),
+                "You do not subtract the mean. Subtract it first, and look for the directions in what is left."),
+        Mistake(lambda vectors, k: without(vectors, directions(centred(vectors))[:k]),
+                "You find the directions without the mean, but then take them away from the vectors with it. Subtract "
+                "the mean once, and go on with what is left."),
+        Mistake(lambda vectors, k: right(vectors, k) + vectors.mean(dim=0),
+                "You put the mean back at the end. It is a part of what all share: leave it out."),
+        Mistake(mean_afterwards,
+                "You subtract the mean last, and by then it has turned the directions its own way. Subtract it first."),
+        Mistake(of_other_rows,
+                "You subtract from each vector the mean of its own numbers. The mean of all vectors is meant: dim=0 "
+                "must disappear."),
+        Mistake(lambda vectors, k: centred(vectors),
+                "Only the mean is gone. For each of the k main directions u, subtract (x @ u) * u from every vector x."),
+        Mistake(lambda vectors, k: right(vectors, min(k, 1)),
+                "One direction is gone, however large k is. Take the first k rows of Vh, or look for each next "
+                "direction in what the last one left."),
+        Mistake(lambda vectors, k: right(vectors, k + 1),
+                "You take away one direction too many: with k = 0, none is to go."),
+        Mistake(weakest,
+                "You take away the k weakest directions. svd gives the strongest first; eigh gives it last."),
+        Mistake(columns,
+                "You take the columns of Vh, and its rows are the directions: Vh[:k]."),
+        Mistake(kept,
+                "This is what lies along the k directions, the part that was to go. Subtract it."),
+        Mistake(lambda vectors, k: centred(vectors) - directions(centred(vectors))[:k].sum(dim=0),
+                "You subtract the directions themselves, the same for all. From each vector x goes its own part along "
+                "u: (x @ u) * u."),
+        Mistake(lambda vectors, k: centred(vectors) @ directions(centred(vectors))[k:].T,
+                "You return coordinates along the other directions. The vectors keep their C numbers: subtract from "
+                "them, and do not turn them."),
+        Mistake(of_equal_spread,
+                "You divide by the spread of each number, which makes other directions the strongest. Subtract the "
+                "mean, no more."),
+        Mistake(lambda vectors, k: torch.nn.functional.normalize(right(vectors, k), dim=-1),
+                "You give the vectors length 1 at the end. That was not asked for: how long they are left may matter "
+                "to whoever uses them."),
+    ),
+    hints=("Do it for one direction u first: how much of a vector x lies along u is a single number, x @ u, and the "
+           "part of x along u is that number times u.",
+           "With x = vectors - vectors.mean(dim=0) and main = torch.linalg.svd(x, full_matrices=False).Vh[:k], "
+           "x @ main.T is (N, k), how much lies along each; times main it is the part that must go, (N, C)."),
+    properties=(Property("adding the same vector to all changes nothing", moved),),
+)
