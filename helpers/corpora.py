@@ -5,12 +5,15 @@
     docs = docstrings()              # what its developers wrote about it, one str a function or class
     german = translations("de")      # {"Enter a valid date.": "Bitte ein gültiges Datum eingeben.", ...}
     topics = python_docs()           # {"with": "The with statement ...", ...}
+    pairs = word_pairs()             # {"capital": (("France", "Paris"), ...), ...}
+    groups = word_groups()           # {"animal": ("cat", "dog", ...), ...}
 """
 import ast
 import functools
 import gettext
 import io
 import re
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -116,6 +119,22 @@ def python_docs() -> dict[str, str]:
             "This Python lacks pydoc_data, the text behind help(); use a Python from python.org or conda."
         ) from error
     return dict(sorted(topics.items()))
+
+
+@functools.cache
+def word_pairs() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Pairs of words that stand in the same relation, by its name: capital, past, opposite and others; our own lists."""
+    return {kind: tuple(tuple(pair.split()) for pair in text.split(",")) for kind, text in _words()["pairs"].items()}
+
+
+@functools.cache
+def word_groups() -> dict[str, tuple[str, ...]]:
+    """Words of a kind, by its name: country, animal, food and others; our own lists."""
+    return {kind: tuple(text.split()) for kind, text in _words()["groups"].items()}
+
+
+def _words() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
 
 
 def _django_modules() -> list[str]:

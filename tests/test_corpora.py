@@ -105,3 +105,10 @@ def test_translations_have_no_gaps_and_are_in_their_script():
 def test_an_unknown_language_is_refused_with_those_that_there_are():
     with pytest.raises(ValueError, match=r"language is 'xx'; choose one of af, am, .*zh_Hans"):
         corpora.translations("xx")
+
+
+def test_the_lists_of_words_are_whole():
+    pairs, groups = corpora.word_pairs(), corpora.word_groups()
+    assert all(len(pair) == 2 for kind in pairs.values() for pair in kind)
+    assert all(len(set(kind)) == len(kind) >= 16 for kind in (*pairs.values(), *groups.values()))
+    assert pairs["capital"][0] == ("France", "Paris") and groups["animal"][:2] == ("cat", "dog")
