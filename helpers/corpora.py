@@ -123,7 +123,7 @@ def python_docs() -> dict[str, str]:
 
 @functools.cache
 def word_pairs() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Pairs of words that stand in the same relation, by its name: capital, past, opposite and others; our own lists."""
+    """Pairs of words in the same relation, by its name: capital, past, opposite and others; our own lists."""
     return {kind: tuple(tuple(pair.split()) for pair in text.split(",")) for kind, text in _words()["pairs"].items()}
 
 
