@@ -1,0 +1,154 @@
+"""Finding texts by what they mean: vectors of texts, texts in passages, and a store to search.
+
+    encoder, tokenizer = pretrained.minilm()
+    passages = chunk(page, tokenizer)
+    vectors = embed(passages, encoder, tokenizer)           # (N, C), unit length: a dot product is a cosine
+"""
+import re
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from helpers.transformer import Transformer
+from helpers.vector_store import Hit, VectorStore
+from helpers.waiting import bar
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["embed", "chunk", "VectorStore", "Hit"]
+
+AT_ONCE = 4096                  # tokens in one batch, padding counted
+LONG = 2.0                      # seconds of work from which on a bar is shown
+
+PARAGRAPH, SENTENCE, WORD, NONE = 3, 2, 1, 0                # how good a place is for a passage to end
+ENDS = ((PARAGRAPH, re.compile(r"\n[^\S\n]*\n\s*")), (SENTENCE, re.compile(r"[.!?…。！？][\"'”’)\]]*(?:\s+|(?<=[。！？]))")),
+        (WORD, re.compile(r"\s+")))
+
+
+@torch.no_grad()
+def embed(texts: Sequence[str], encoder: Transformer, tokenizer: "Tokenizer") -> Tensor:
+    """Vectors of texts (Reimers and Gurevych, 2019): the mean of the hidden states of their tokens, at unit length.
+
+    Returns (N, C), float32, on the CPU. Texts of about the same length are padded to one length and run together; a
+    progress bar is shown when it takes more than two seconds. Lesson 02b builds it.
+    Raises ValueError for an empty text, and for one longer than the encoder's context: nothing is ever cut off.
+    """
+    if isinstance(texts, str) or len(texts) == 0:
+        raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"texts[{i}] is {text!r}; give texts with at least one visible character.")
+    rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    longest = max(range(len(rows)), key=lambda i: len(rows[i]))
+    if len(rows[longest]) > encoder.config.context:
+        raise ValueError(f"texts[{longest}] has {len(rows[longest])} tokens, its two marks counted, and the model reads"
+                         f" at most {encoder.config.context}; cut it with chunk(text, tokenizer).")
+    vectors = torch.empty(len(rows), encoder.config.d_model)                                # (N, C)
+    left, start = sum(map(len, rows)), time.perf_counter()
+    with ExitStack() as stack:
+        step = None
+        for batch in batches(rows):
+            vectors[batch] = mean_vectors([rows[i] for i in batch], encoder)
+            done = sum(len(rows[i]) for i in batch)
+            left -= done
+            if step is None:                                # the first batch, of the longest, tells how long it takes
+                slow = left * (time.perf_counter() - start) / done > LONG
+                step = stack.enter_context(bar(left or 1, "Embedding", "tokens", shown=slow))
+            else:
+                step(done)
+    return vectors
+
+
+def batches(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Which rows run together: the longest first, as many as make AT_ONCE tokens when padded to the longest."""
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+    found: list[list[int]] = []
+    for i in order:
+        if not found or len(rows[found[-1][0]]) * (len(found[-1]) + 1) > AT_ONCE:
+            found.append([])
+        found[-1].append(i)
+    return found
+
+
+def mean_vectors(rows: Sequence[Sequence[int]], encoder: Transformer) -> Tensor:
+    """Mean of the hidden states over the real tokens of each row, at unit length: (B, C) on the CPU."""
+    B, T = len(rows), max(map(len, rows))
+    device = encoder.embed.weight.device
+    ids = torch.zeros(B, T, dtype=torch.int64)                                              # (B, T)
+    real = torch.zeros(B, T, dtype=torch.bool)                                              # (B, T)
+    for i, row in enumerate(rows):
+        ids[i, :len(row)], real[i, :len(row)] = torch.tensor(row), True
+    mask = real.to(device)
+    hidden = encoder(ids.to(device), padding_mask=None if real.all() else mask)             # (B, T, C)
+    mean = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)           # (B, C)
+    return torch.nn.functional.normalize(mean, dim=-1).float().cpu()
+
+
+def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24) -> list[str]:
+    """Cut a text into passages of at most `limit` tokens, in order; nothing is lost, and none ends inside a word.
+
+    A passage ends where a paragraph does, or else a sentence, or else a word, so long as that leaves it at least half
+    full. The next one begins up to `overlap` tokens earlier, at a sentence if one begins there, so that what belongs
+    together is not parted everywhere. The encoder's two marks are not counted.
+    Raises ValueError for an empty text, a limit below 8, an overlap of more than half the limit, and a word of more
+    tokens than the limit.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"text is {text!r}; give at least one visible character.")
+    if limit < 8:
+        raise ValueError(f"limit is {limit}; give at least 8 tokens.")
+    if not 0 <= overlap <= limit // 2:
+        raise ValueError(f"overlap is {overlap}; give 0 to {limit // 2}, half of limit.")
+    starts, quality = cuts(text, tokenizer)
+    T, passages, begin = len(starts), [], 0
+    places = [*starts, len(text)]
+    places[0] = 0
+    while True:
+        end = best_end(quality, begin, min(begin + limit, T))
+        if end == begin:
+            word = text[places[begin]:].split(maxsplit=1)[0]
+            raise ValueError(f"limit is {limit}, and {word[:40]!r} alone has more tokens; give a larger limit.")
+        passages.append(text[places[begin]:places[end]].strip("\n").rstrip())
+        if end == T:
+            return passages
+        begin = best_begin(quality, max(begin + 1, end - overlap), end)
+
+
+def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
+    """Where each token begins, and how good a place it is to cut before it: T characters' places, T + 1 qualities."""
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    starts = [start for start, _ in encoding.offsets] or [0]
+    best = dict.fromkeys(starts, NONE)
+    for i in range(1, len(starts)):
+        if encoding.word_ids[i] != encoding.word_ids[i - 1]:
+            best[starts[i]] = NONE + 0.5                    # between a word and a sign: better than inside a word
+    for kind, pattern in reversed(ENDS):
+        for found in pattern.finditer(text):
+            if found.end() in best:
+                best[found.end()] = kind
+    return starts, [best[start] for start in starts] + [PARAGRAPH]
+
+
+def best_end(quality: Sequence[float], begin: int, most: int) -> int:
+    """The place where a passage that begins at `begin` should end, at `most` at the latest; `begin` if there is none."""
+    half = begin + (most - begin + 1) // 2
+    if most == len(quality) - 1:
+        return most                                         # the rest fits
+    place = max(range(half, most + 1), key=lambda i: (quality[i], i))
+    if quality[place] > NONE:
+        return place
+    return next((i for i in range(half, begin, -1) if quality[i] > NONE), begin)
+
+
+def best_begin(quality: Sequence[float], least: int, end: int) -> int:
+    """Where the next passage begins: at the first sentence in reach, or else at the first word; `end` if overlap is 0."""
+    for wanted in (SENTENCE, WORD):
+        for i in range(least, end):
+            if quality[i] >= wanted:
+                return i
+    return end
