@@ -52,6 +52,23 @@ def on_raw_vectors(table, a, b, c):
     return int(scores.argmax())
 
 
+def nearest_to_raw_sum(table, a, b, c):
+    apart = (table - (table[b] - table[a] + table[c])).norm(dim=-1)
+    apart[[a, b, c]] = torch.inf
+    return int(apart.argmin())
+
+
+def raw_sum_itself(table, a, b, c):
+    return int((unit(table) @ (table[b] - table[a] + table[c])).argmax())
+
+
+def one_side_unit(table, a, b, c):
+    near = [(unit(table) @ table[given] + 1) / 2 for given in (a, b, c)]
+    scores = product(*near)
+    scores[[a, b, c]] = -torch.inf
+    return int(scores.argmax())
+
+
 def place_among_the_others(table, a, b, c):
     best = analogy(table, a, b, c)
     return best - sum(given < best for given in {a, b, c})
@@ -78,14 +95,17 @@ def draw_tables(draw: random.Random) -> list[tuple]:
              (turned([0, 20, -20, 90, 200, 160], [1, 2, 1, 1, 3, 1]), 0, 1, 2)]
     numbers = generator(draw)
     for V, C in ((5, 2), (6, 2), (6, 3), (7, 3), (8, 4), (9, 3), (12, 5), (15, 4), (20, 6), (25, 3), (30, 8)) * 3:
-        for _ in range(100):
-            table = torch.randn(V, C, generator=numbers) + torch.randn(C, generator=numbers) * draw.choice((0, 1))
-            table *= torch.rand(V, 1, generator=numbers) * 3 + 0.3               # rows of many lengths
-            case = table, *draw.sample(range(V), 3)
-            if clear(case):
-                break
+        case = draw_question(draw, numbers, V, C)
+        while not clear(case):
+            case = draw_question(draw, numbers, V, C)
         cases.append(case)
     return cases
+
+
+def draw_question(draw: random.Random, numbers: torch.Generator, V: int, C: int) -> tuple:
+    table = torch.randn(V, C, generator=numbers) + torch.randn(C, generator=numbers) * draw.choice((0, 1))
+    table *= torch.rand(V, 1, generator=numbers) * 3 + 0.3                       # rows of many lengths
+    return table, *draw.sample(range(V), 3)
 
 
 def swayed_by_length(answer) -> str | None:
@@ -107,6 +127,12 @@ EXERCISE = Exercise(
         Mistake(analogies(leave_out=""),
                 "You do not leave out the three words of the question, and one of them is usually the best: b is "
                 "nearest to b. Set their scores to -inf before you take the best."),
+        *(Mistake(answer,
+                  "You do not leave out the three words of the question, and something else is wrong besides. Set "
+                  "their scores to -inf first, then check again.")
+          for answer in (analogies(move=lambda cosine: cosine, leave_out=""), raw_sum_itself,
+                         analogies(lambda near_a, near_b, near_c: near_b + near_c - near_a, leave_out=""),
+                         analogies(prepare=lambda table: table, leave_out=""))),
         Mistake(analogies(leave_out="bc"),
                 "The answer may not be a either. Leave out all three words of the question."),
         Mistake(analogies(leave_out="c"),
@@ -118,10 +144,24 @@ EXERCISE = Exercise(
         *(Mistake(answer,
                   "This is the lesson's way, which adds and subtracts. Here the nearness to b is multiplied by that to "
                   "c, and divided by that to a.")
-          for answer in (analogies(lambda near_a, near_b, near_c: near_b + near_c - near_a), on_raw_vectors)),
+          for answer in (analogies(lambda near_a, near_b, near_c: near_b + near_c - near_a), on_raw_vectors,
+                         nearest_to_raw_sum)),
         Mistake(analogies(prepare=lambda table: table),
                 "You use dot products of rows as they are, so that long rows seem near. Give each row the length 1 "
                 "first: then the dot product is the cosine."),
+        Mistake(one_side_unit,
+                "You give one of the two rows the length 1, and both need it: use unit[a], not table[a]."),
+        Mistake(analogies(prepare=lambda table: table / table.norm()),
+                "A norm() without dim is one length for the whole table. Each row has its own: "
+                "norm(dim=-1, keepdim=True)."),
+        Mistake(analogies(prepare=lambda table: table / table.norm(dim=0)),
+                "You divide by the lengths of the columns. Each row gets length 1: norm(dim=-1, keepdim=True)."),
+        Mistake(analogies(prepare=lambda table: table / table.norm(dim=-1)),
+                "If two sizes do not match: the lengths are (V,), and broadcasting lays them along the columns. Keep "
+                "the dimension, (V, 1): norm(dim=-1, keepdim=True)."),
+        Mistake(analogies(move=lambda cosine: cosine + 1 / 2),
+                "Python divides before it adds, so you move the cosines to -0.5 ... 1.5. Put brackets: "
+                "(cosine + 1) / 2."),
         Mistake(analogies(move=lambda cosine: cosine),
                 "Your cosines go from -1 to 1, and two negative ones give a positive product: what is far from both "
                 "seems near. Move them first: (cosine + 1) / 2."),
@@ -132,7 +172,7 @@ EXERCISE = Exercise(
                 "The absolute value makes the opposite as near as the same. Move the cosines: (cosine + 1) / 2."),
         Mistake(analogies(lambda near_a, near_b, near_c: near_b * near_c / near_a),
                 "A row that points away from a has a nearness of 0 to it, and dividing by 0 makes it win. Add the "
-                "0.001."),
+                "0.001 to it, in brackets, before you divide."),
         Mistake(analogies(lambda near_a, near_b, near_c: near_b * near_c),
                 "You do not use a: what you find is near b and c. Divide by the nearness to a, plus 0.001."),
         Mistake(analogies(lambda near_a, near_b, near_c: near_b * near_c * near_a),

@@ -2,6 +2,7 @@
 import random
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
@@ -58,6 +59,24 @@ def last_text_alone(ids, grad, rows):
     return result
 
 
+def token_by_token(ids, grad, rows):
+    """Goes through the first dimension alone, which in a batch is the texts."""
+    result = torch.zeros(rows, grad.shape[-1])
+    for id, one in zip(ids, grad):
+        result[id] += one
+    return result
+
+
+def in_two_loops(ids, grad, rows):
+    B, T = ids.shape
+    return added(*flat(ids, grad), rows)
+
+
+def rows_that_occur(ids, grad, rows):
+    ids, grad = flat(ids, grad)
+    return torch.stack([grad[ids == id].sum(dim=0) for id in ids.unique()])
+
+
 def without_row_0(ids, grad, rows):
     ids, grad = flat(ids, grad)
     return added(ids[ids > 0], grad[ids > 0], rows)
@@ -105,6 +124,9 @@ EXERCISE = Exercise(
         Mistake(lambda ids, grad, rows: added(*flat(ids, grad), int(ids.max()) + 1),
                 "Your result ends at the largest id in the batch. The table has `rows` rows: those that nobody "
                 "looked up get zeros, also at its end."),
+        Mistake(rows_that_occur,
+                "Your result has a row for each id that occurs. The table has `rows` rows, and each stays in its "
+                "place: those that nobody looked up get zeros."),
         Mistake(text_by_text,
                 "You make a table for each text. All texts share one table, so add up over the texts too: the result "
                 "is (V, C)."),
@@ -115,6 +137,16 @@ EXERCISE = Exercise(
         Mistake(added,
                 "If index_add_ refuses: it takes a row of ids, (N,), and as many rows of gradients, (N, C). With a "
                 "batch, flatten the ids, and bring grad into that form with grad.flatten(0, -2)."),
+        Mistake(token_by_token,
+                "In a batch, your loop goes through texts, not tokens, and result[ids of a text] += loses what is "
+                "repeated in it. Flatten both first: ids.flatten() and grad.flatten(0, -2)."),
+        Mistake(in_two_loops,
+                "The ids are (B, T) or (T,), and B, T = ids.shape fails for the second. ids.flatten() makes one row of "
+                "either."),
+        Mistake(lambda ids, grad, rows: F.one_hot(ids.flatten(), rows).T @ grad.flatten(0, -2),
+                "An error on every input mostly has one of two reasons. one_hot gives whole numbers, and a matrix "
+                "product takes no mixture: put .float() behind it. And grad.flatten() melts the channels too: "
+                "grad.flatten(0, -2) leaves them."),
         Mistake(lambda ids, grad, rows: added(*flat(ids, grad), rows).T,
                 "Your result lies on its side: it is (C, V). It has the shape of the table, (V, C)."),
         Mistake(lambda ids, grad, rows: -added(*flat(ids, grad), rows),

@@ -26,12 +26,32 @@ def ratio(counts: Tensor, smoothing: float = 0.0) -> Tensor:
 
 
 def filled(result: Tensor) -> Tensor:
-    """0 where a number is none."""
-    return result.masked_fill(~result.isfinite(), 0.0)
+    """0 where a number is none, or the logarithm of 0."""
+    return result.masked_fill(result.isnan() | result.isneginf(), 0.0)
 
 
 def floored(logarithms: Tensor) -> Tensor:
     return filled(logarithms).clamp(min=0)
+
+
+def logarithm_of_0(counts):
+    table = counts.tolist()
+    total, result = sum(map(sum, table)), torch.zeros(counts.shape)
+    for w, row in enumerate(table):
+        for c, together in enumerate(row):
+            chance = sum(row) * sum(other[c] for other in table) / total
+            result[w, c] = max(0.0, math.log(together / chance))
+    return result
+
+
+def in_place(counts):
+    counts /= counts.sum()
+    return floored(ratio(counts).log()).masked_fill(counts.isnan(), torch.nan)
+
+
+def difference_to_chance(counts):
+    p = counts / counts.sum()
+    return (p - p.sum(dim=1, keepdim=True) * p.sum(dim=0)).clamp(min=0)
 
 
 def by_rows_alone(counts):
@@ -92,13 +112,32 @@ EXERCISE = Exercise(
                 "0 / 0 is nan, and no clamp removes it: a word that never occurs has p(w) = 0. Where the count is 0, "
                 "write 0 (torch.where, masked_fill, or an if)."),
         Mistake(lambda counts: ratio(counts).log(),
-                "The log of 0 is minus infinity. Where the count is 0 the result is 0, and what is below 0 becomes 0 too."),
+                "The log of 0 is minus infinity. Where the count is 0 the result is 0, and so is all that is below 0."),
+        Mistake(lambda counts: ratio(counts).log().nan_to_num(0.0),
+                "For minus infinity, nan_to_num writes the lowest float there is. What is below 0 becomes 0: "
+                "clamp(min=0)."),
+        Mistake(logarithm_of_0,
+                "For math.log, 0 lies outside of its domain, and nothing can be divided by a chance of 0. Where the "
+                "count is 0, leave the 0 of a new table and go on."),
+        Mistake(lambda counts: math.log(ratio(counts)),
+                "Your math.log takes one number. For all numbers of a tensor there is its own method: (...).log()."),
+        Mistake(in_place,
+                "Your counts /= ... changes the table of whoever called you, and makes nan of an empty one. Make a new "
+                "one: p = counts / counts.sum()."),
         Mistake(lambda counts: filled(ratio(counts).log()),
                 "What is below 0 must become 0: clamp(min=0). A pair that is rarer than chance says little in a small "
                 "text."),
         Mistake(lambda counts: filled(ratio(counts).log()).abs(),
                 "You take the absolute value: a pair that is rarer than chance would count as much as one that is "
                 "more frequent. What is below 0 becomes 0: clamp(min=0)."),
+        Mistake(lambda counts: floored(-ratio(counts).log().masked_fill(counts == 0, 0.0)),
+                "Your quotient stands on its head: what is rarer than chance is above 0. p(w, c) belongs on top."),
+        Mistake(lambda counts: floored(ratio(counts).log() * counts / counts.sum()),
+                "You multiply each logarithm by p(w, c). That is a step towards a mean over all pairs; here each pair "
+                "keeps its own logarithm."),
+        Mistake(difference_to_chance,
+                "You subtract what chance would give, so that rare pairs hardly count. Divide by it, and take the "
+                "logarithm."),
         Mistake(lambda counts: filled(ratio(counts)), "This is the quotient. Take its logarithm, then the floor at 0."),
         Mistake(lambda counts: floored(ratio(counts).log2()),
                 "These are bits: the logarithm to base 2. Use the natural one, torch.log."),
@@ -110,8 +149,8 @@ EXERCISE = Exercise(
         *(Mistake(lambda counts, small=small: floored(ratio(counts, small).log()), EPSILON)
           for small in (1e-6, 1e-8, 1e-9, 1e-10, 1e-12)),
         Mistake(lambda counts: torch.zeros_like(counts),
-                "All of it is 0. A pair is never more frequent than one of its words, so p(w, c) / p(w) alone is at "
-                "most 1: divide by p(c) too. And if you work with counts, multiply by their total once."),
+                "All of it is 0. A probability is at most 1, and so is p(w, c) / p(w): their logarithms are never "
+                "above 0. Divide by p(w) and by p(c). And if you work with counts, multiply by their total once."),
         Mistake(by_rows_alone,
                 "You use the rows' sums for both. p(w) comes from the sum of a row, p(c) from the sum of a column: a "
                 "table need not be the same on both sides of its diagonal, nor square."),

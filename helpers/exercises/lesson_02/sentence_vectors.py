@@ -100,6 +100,22 @@ EXERCISE = Exercise(
         Mistake(lambda hidden, mask: unit((hidden * mask[..., None]).sum(dim=1)),
                 "You multiply by 0 what fills up, but 0 * nan is nan, and so is 0 * inf. Put zeros there instead: "
                 "masked_fill or torch.where."),
+        Mistake(lambda hidden, mask: unit((hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)),
+                "Two things give nan: 0 * nan or 0 * inf where a text is filled up (put zeros there with masked_fill "
+                "or torch.where), and 0 / 0 for a text without tokens (clamp(min=1) below the line)."),
+        Mistake(lambda hidden, mask: unit(hidden.masked_fill(~mask, 0.0).sum(dim=1)),
+                "If two sizes do not match: the mask is (B, T) and hidden is (B, T, C). Give the mask a last dimension "
+                "of 1: mask[..., None]."),
+        Mistake(lambda hidden, mask: unit(hidden[mask]),
+                "Your hidden[mask] is one long list of the real tokens of all texts. Each text needs a vector of its "
+                "own: put zeros where it is filled up and sum over dim=1, or go text by text."),
+        Mistake(lambda hidden, mask: unit(hidden[mask].mean(dim=0)),
+                "You make one vector for the whole batch. Each text has its own: only dim=1, its tokens, disappears."),
+        Mistake(lambda hidden, mask: unit(real(hidden, mask).sum(dim=2)),
+                "You add up the channels of each token. The tokens are dim=1: that is what must disappear."),
+        Mistake(lambda hidden, mask: unit(hidden.masked_fill(~mask[..., None], -torch.inf).mean(dim=1)),
+                "Minus infinity stands where a text is filled up, and the mean becomes minus infinity too. What adds "
+                "nothing to a sum is 0."),
         Mistake(lambda hidden, mask: unit(mean(hidden, ~mask)),
                 "You take the mean of what fills up: mask is True where a token is real."),
         Mistake(mean,
@@ -119,6 +135,10 @@ EXERCISE = Exercise(
         Mistake(lambda hidden, mask: mean(hidden, mask) / mean(hidden, mask).norm().clamp(min=1e-9),
                 "A norm() without dim is one length for the whole batch. Each text's vector has its own: "
                 "norm(dim=-1, keepdim=True)."),
+        *(Mistake(lambda hidden, mask, total=total: total(hidden, mask) / total(hidden, mask).norm(dim=-1).clamp(1e-9),
+                  "The lengths are (B,), and broadcasting lays them along the channels, or fails. Keep the dimension, "
+                  "(B, 1): norm(dim=-1, keepdim=True).")
+          for total in (mean, lambda hidden, mask: real(hidden, mask).sum(dim=1))),
         Mistake(lambda hidden, mask: mean(hidden, mask) / (mean(hidden, mask) ** 2).sum(-1, True).clamp(min=1e-9),
                 "You divide by the square of the length: take the root of the sum of squares first."),
         Mistake(lambda hidden, mask: mean(hidden, mask) / mean(hidden, mask).sum(-1, True),

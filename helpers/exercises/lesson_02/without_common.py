@@ -64,6 +64,47 @@ def of_other_rows(vectors, k):
     return without(rows, directions(rows)[:k])
 
 
+def strongest_after_each(vectors, k):
+    """Looks anew after each step, and takes the second, then the third of what is left."""
+    rows = centred(vectors)
+    for i in range(k):
+        rows = without(rows, directions(rows)[i:i + 1])
+    return rows
+
+
+def without_strength(vectors, k):
+    U, _, Vh = torch.linalg.svd(centred(vectors), full_matrices=False)
+    return centred(vectors) - U[:, :k] @ Vh[:k]
+
+
+def number_for_all(vectors, k):
+    rows = vectors - vectors.mean()
+    return without(rows, directions(rows)[:k])
+
+
+def of_rows_of_eigh(vectors, k):
+    main = torch.linalg.eigh(centred(vectors).T @ centred(vectors)).eigenvectors
+    return without(centred(vectors), main.flip(1)[:k])
+
+
+def one_part_for_all(vectors, k):
+    rows = centred(vectors)
+    for u in directions(rows)[:k]:
+        rows = rows - (rows @ u) * u
+    return rows
+
+
+def first_numbers_away(vectors, k):
+    rows = centred(vectors)
+    rows[:, :k] = 0
+    return rows
+
+
+def of_other_rows_without_keepdim(vectors, k):
+    rows = vectors - vectors.mean(dim=1)
+    return without(rows, directions(rows)[:k])
+
+
 def kept(vectors, k):
     main = directions(centred(vectors))[:k]
     return centred(vectors) @ main.T @ main
@@ -76,19 +117,28 @@ def of_equal_spread(vectors, k):
 
 def draw_vectors(draw: random.Random) -> list[tuple]:
     cases = [(torch.tensor([[5.0, 3.0], [1.0, 0.0], [3.0, 0.0]]), 0),
-             (torch.tensor([[7.0, 5.0], [3.0, 3.0], [7.0, 3.0], [3.0, 5.0]]), 1)]
+             (torch.tensor([[14.0, 22.0], [22.0, 16.0], [10.0, 0.0], [2.0, 6.0]]), 1)]
     numbers = generator(draw)
     for N, C, k in ((5, 2, 1), (4, 3, 2), (6, 3, 1), (8, 4, 0), (4, 6, 1), (9, 4, 2), (5, 8, 3), (12, 5, 3),
                     (20, 6, 2), (7, 7, 4)):
-        spread = 1.7 ** torch.arange(C, 0, -1.0)                                 # (C,)
-        for _ in range(200):
-            turn = torch.linalg.qr(torch.randn(C, C, generator=numbers)).Q       # a rotation
-            vectors = torch.randn(N, C, generator=numbers) * spread / spread[0] @ turn
-            strength = torch.linalg.svdvals(centred(vectors))
-            if all(strength[i] > GAP * strength[i + 1] for i in range(min(k + 1, len(strength) - 1))):
-                break
-        cases.append((vectors * 2 + torch.randn(C, generator=numbers) * 3, k))
+        vectors = draw_cloud(numbers, N, C)
+        while not clear(vectors, k):
+            vectors = draw_cloud(numbers, N, C)
+        cases.append((vectors, k))
     return cases
+
+
+def draw_cloud(numbers: torch.Generator, N: int, C: int) -> Tensor:
+    """Vectors that reach ever less far along C directions, and lie away from 0."""
+    reach = 2 * 1.7 ** -torch.arange(C)                                          # (C,)
+    turn = torch.linalg.qr(torch.randn(C, C, generator=numbers)).Q               # (C, C)  a rotation
+    return torch.randn(N, C, generator=numbers) * reach @ turn + torch.randn(C, generator=numbers) * 3
+
+
+def clear(vectors: Tensor, k: int) -> bool:
+    """Whether each of the first k + 1 main directions is clearly stronger than the next."""
+    strength = torch.linalg.svdvals(centred(vectors))
+    return all(strength[i] > GAP * strength[i + 1] for i in range(min(k + 1, len(strength) - 1)))
 
 
 def moved(answer) -> str | None:
@@ -115,13 +165,39 @@ EXERCISE = Exercise(
         Mistake(of_other_rows,
                 "You subtract from each vector the mean of its own numbers. The mean of all vectors is meant: dim=0 "
                 "must disappear."),
+        Mistake(of_other_rows_without_keepdim,
+                "If two sizes do not match: mean(dim=1) is the mean of each vector's own numbers, (N,). The mean of "
+                "all vectors is meant, (C,): dim=0 must disappear."),
+        Mistake(number_for_all,
+                "A mean() without dim is one number for everything. The mean of all vectors is a vector: "
+                "mean(dim=0)."),
         Mistake(lambda vectors, k: centred(vectors),
-                "Only the mean is gone. For each of the k main directions u, subtract (x @ u) * u from every vector x."),
+                "Only the mean is gone. For each of the k main directions u, subtract (x @ u) * u from each vector x."),
         Mistake(lambda vectors, k: right(vectors, min(k, 1)),
                 "One direction is gone, however large k is. Take the first k rows of Vh, or look for each next "
                 "direction in what the last one left."),
         Mistake(lambda vectors, k: right(vectors, k + 1),
                 "You take away one direction too many: with k = 0, none is to go."),
+        Mistake(lambda vectors, k: without(centred(vectors), directions(centred(vectors))[k:k + 1]),
+                "Vh[k] is a single row, the one after those that were meant. The first k are Vh[:k]."),
+        Mistake(strongest_after_each,
+                "Once a direction is gone, the next one is the strongest of what is left: row 0 again, not row i. Or "
+                "find all with one svd, before the loop."),
+        Mistake(one_part_for_all,
+                "If two sizes do not match: x @ u is a number for each vector, (N,), and u is (C,). Give the numbers a "
+                "dimension: (x @ u)[:, None] * u is (N, 1) * (C,) -> (N, C)."),
+        Mistake(lambda vectors, k: centred(vectors) - centred(vectors) @ directions(centred(vectors))[:k]
+                @ directions(centred(vectors))[:k].T,
+                "If two shapes cannot be multiplied: with main (k, C), how far each vector reaches is x @ main.T, "
+                "(N, k), and the part to subtract is that times main, (N, C)."),
+        Mistake(without_strength,
+                "U @ Vh lacks the singular values, which say how far the vectors reach. Multiply by S[:k] in between, "
+                "or take x @ main.T instead of U."),
+        Mistake(first_numbers_away,
+                "You set the first k numbers of each vector to 0. A main direction may point anywhere between the "
+                "axes: find it with svd."),
+        Mistake(of_rows_of_eigh,
+                "With eigh the directions are columns, the strongest last: take the last k columns."),
         Mistake(weakest,
                 "You take away the k weakest directions. svd gives the strongest first; eigh gives it last."),
         Mistake(columns,
