@@ -93,8 +93,8 @@ def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24
     """Cut a text into passages of at most `limit` tokens, in order; nothing is lost, and none ends inside a word.
 
     A passage ends where a paragraph does, or else a sentence, or else a word, so long as that leaves it at least half
-    full. The next one begins up to `overlap` tokens earlier, at a sentence if one begins there, so that what belongs
-    together is not parted everywhere. The encoder's two marks are not counted.
+    full. The next one begins up to `overlap` tokens earlier, where a sentence begins, or at a word of a sentence that
+    was cut: what belongs together shall not be parted everywhere. The encoder's two marks are not counted.
     Raises ValueError for an empty text, a limit below 8, an overlap of more than half the limit, and a word of more
     tokens than the limit.
     """
@@ -146,8 +146,8 @@ def best_end(quality: Sequence[float], begin: int, most: int) -> int:
 
 
 def best_begin(quality: Sequence[float], least: int, end: int) -> int:
-    """Where the next passage begins: at the first sentence in reach, or else at the first word; `end` if overlap is 0."""
-    for wanted in (SENTENCE, WORD):
+    """Where the next passage begins: at the first sentence in reach; or else, after a cut sentence, at a word."""
+    for wanted in (SENTENCE,) if quality[end] >= SENTENCE else (SENTENCE, WORD):
         for i in range(least, end):
             if quality[i] >= wanted:
                 return i

@@ -120,13 +120,14 @@ class VectorStore:
         vector: (C,). Of equal ones, that which was stored first. Raises ValueError for another width, nan, k out of
         range.
         """
-        query, C = unit(vector, "vector", None, self.width).tolist(), self.width
+        query, C = str(unit(vector, "vector", None, self.width).tolist()), self.width       # fastest as text
         with self._open() as db:
             check_k(k, count(db))
             found = db.execute(
                 f"SELECT id, array_cosine_similarity(vector::DOUBLE[{C}], ?::DOUBLE[{C}]) AS score, text, metadata "
-                f"FROM (SELECT * FROM passages ORDER BY array_cosine_similarity(vector, ?::FLOAT[{C}]) DESC, position "
-                "LIMIT ?) ORDER BY score DESC, position LIMIT ?", [query, query, k + SPARE, k]).fetchall()
+                "FROM passages WHERE position IN (SELECT position FROM passages ORDER BY "
+                f"array_cosine_similarity(vector, ?::FLOAT[{C}]) DESC, position LIMIT ?) "
+                "ORDER BY score DESC, position LIMIT ?", [query, query, k + SPARE, k]).fetchall()
         return [Hit(id, score, text, json.loads(extra)) for id, score, text, extra in found]
 
     def search(self, vector: Any, k: int = 10) -> list[Hit]:

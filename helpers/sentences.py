@@ -1,0 +1,45 @@
+"""The course's own sentences and questions: many cases for what lesson 02b measures, written before it was measured.
+
+    senses()["Python"]           # (24 sentences about the snake, 24 about the language), each ending in " Python"
+    late_senses()                # the same beginning with two ends: [("Yesterday I saw a Python", end, other end), ...]
+    pairs("same")                # two ways to say the same, 30 times
+    questions()                  # {"How do I stop a loop early?": {"break"}, ...}, topics of `corpora.python_docs`
+"""
+import functools
+import tomllib
+from pathlib import Path
+
+
+@functools.cache
+def _all() -> dict:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def senses() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Ambiguous words: for each, sentences that end in it, in one sense and in the other."""
+    return {word: (_lines(two["one"]), _lines(two["two"])) for word, two in _all()["senses"].items()}
+
+
+def late_senses() -> list[tuple[str, str, str]]:
+    """Beginnings that hold " Python" and do not tell which is meant, with an end for each sense."""
+    late = _all()["late"]
+    return [(beginning, late["one"], late["two"]) for beginning in _lines(late["beginnings"])]
+
+
+def pairs(kind: str) -> list[tuple[str, str]]:
+    """Pairs of sentences that say the same ("same"), or whose few changed words change what is said ("changed")."""
+    known = _all()["pairs"]
+    if kind not in known:
+        raise ValueError(f"kind is {kind!r}; choose one of {', '.join(known)}.")
+    return [tuple(line.split(" | ")) for line in _lines(known[kind])]
+
+
+def questions(kind: str = "questions") -> dict[str, set[str]]:
+    """Questions in a user's words ("questions") or exact names ("names"), each with the topics that answer it."""
+    if kind not in ("questions", "names"):
+        raise ValueError(f"kind is {kind!r}; choose one of questions, names.")
+    return {question: set(topics.split()) for question, topics in _all()[kind].items()}
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(text.strip().splitlines())
