@@ -97,7 +97,9 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: st
     area.set_yticks(range(len(labels)), labels)
     area.invert_yaxis()
     area.set(title=title, xlabel=value_label, xlim=(0, longest * 1.12))
-    if len(series) > 1:
+    if len(series) > 1 and min(map(min, series.values())) > 0.4 * longest:       # no room beside the bars
+        figure.legend(frameon=False, loc="outside lower right", ncols=2, fontsize=8.5)
+    elif len(series) > 1:
         area.legend(frameon=False, loc="best", fontsize=8.5)
     said = [f"{name}: " + ", ".join(f"{label} {approximately(value)}" for label, value in zip(labels, values))
             for name, values in series.items()]
@@ -114,13 +116,17 @@ def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] |
     """
     check(groups, ((len(labels), len(points)) for labels, points in groups.values()))
     figure, area = new_figure(8, 5.2)
-    for number, (name, (labels, points)) in enumerate(groups.items()):
-        spots = np.asarray(points, dtype=float)                                  # (N, 2)
-        area.plot(spots[:, 0], spots[:, 1], MARKERS[number], color=COLOURS[number], markersize=6,
+    spots = np.concatenate([np.asarray(points, dtype=float) for _, points in groups.values()])       # (N, 2)
+    names = [visible(label.strip() or label, 24) for labels, _ in groups.values() for label in labels]
+    colours = [COLOURS[number] for number, (labels, _) in enumerate(groups.values()) for _ in labels]
+    first = 0
+    for number, (name, (labels, _)) in enumerate(groups.items()):
+        area.plot(*spots[first:first + len(labels)].T, MARKERS[number], color=COLOURS[number], markersize=6,
                   markeredgecolor="white", label=name)
-        for label, spot in zip(labels, spots):
-            area.annotate(visible(label.strip() or label, 24), spot, xytext=(5, 3), textcoords="offset points",
-                          fontsize=8.5, color=COLOURS[number])
+        first += len(labels)
+    for name, spot, colour, (right, up) in zip(names, spots, colours, sides(names, spots)):
+        area.annotate(name, spot, xytext=(5 * right, 3 * up), textcoords="offset points", fontsize=8.5, color=colour,
+                      ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top")
     area.set(title=title, xlabel=x_label, ylabel=y_label)
     area.margins(0.12)
     area.grid(color=PALE, linewidth=0.8)
@@ -129,6 +135,23 @@ def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] |
         area.legend(frameon=False, fontsize=8.5)
     said = [f"{name}: {quoted([label.strip() for label in labels])}" for name, (labels, _) in groups.items()]
     return picture(figure, f"{title}. A map with {x_label} from left to right and {y_label} upwards. {'; '.join(said)}.")
+
+
+def sides(names: Sequence[str], spots: np.ndarray) -> list[tuple[int, int]]:
+    """Where the name of each point (N, 2) stands, (right or left, up or down), so that few names cover each other."""
+    spread = np.ptp(spots, axis=0) * 1.24                                        # with the margins of the map
+    places = spots / np.where(spread > 0, spread, 1)                             # (N, 2)  in parts of the map
+    taken: list[np.ndarray] = []                                                 # middles and half sizes of the names
+    chosen = []
+    for name, place in zip(names, places):
+        half = np.array([0.0055 * len(name) + 0.004, 0.018])
+        boxes = {side: np.concatenate([place + side * (half + 0.006), half])
+                 for side in ((1, 1), (1, -1), (-1, 1), (-1, -1))}
+        covers = {side: sum(bool((np.abs(box[:2] - other[:2]) < box[2:] + other[2:]).all()) for other in taken)
+                  for side, box in boxes.items()}
+        chosen.append(min(covers, key=covers.get))                               # the first of those that cover least
+        taken.append(boxes[chosen[-1]])
+    return chosen
 
 
 WRITTEN = 12                                                 # rows and columns up to which numbers and names are written

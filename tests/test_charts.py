@@ -1,6 +1,7 @@
 """Charts: drawn with their words, and refused with a sentence when there is nothing to compare."""
 import io
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -76,6 +77,12 @@ def test_a_map_names_its_places():
                          "animals: “cat”, “dog”; fruit: “fig”.")
     with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
         charts.places({"a": (["one", "two"], [[0, 1]])}, "t", "x", "y")
+
+
+def test_names_of_points_that_lie_together_stand_on_different_sides():
+    spots = np.array([[0.0, 0.0], [0.001, 0.0], [0.0, 0.001], [0.001, 0.001], [1.0, 1.0]])
+    assert charts.sides(["cat", "dog", "cow", "pig", "fig"], spots) == [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1)]
+    assert charts.sides(["cat", "dog"], np.zeros((2, 2))) == [(1, 1), (1, -1)]
 
 
 def test_a_table_of_colours_says_where_the_most_stands():
