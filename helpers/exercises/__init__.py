@@ -19,6 +19,7 @@ LESSONS = {                                                   # package -> its n
     "lesson_00b": "00b_tensors_and_slopes",
     "lesson_01": "01_tokenization",
     "lesson_02": "02_embeddings",
+    "lesson_03": "03_attention",
 }
 
 
