@@ -44,6 +44,13 @@ def logarithm_of_0(counts):
     return result
 
 
+def shares_first(counts):
+    """Divides by the total before it looks whether there is anything."""
+    if not counts.any():
+        raise ZeroDivisionError("float division by zero")
+    return ppmi(counts)
+
+
 def in_place(counts):
     counts /= counts.sum()
     return floored(ratio(counts).log()).masked_fill(counts.isnan(), torch.nan)
@@ -120,7 +127,10 @@ EXERCISE = Exercise(
                 "For math.log, 0 lies outside of its domain, and nothing can be divided by a chance of 0. Where the "
                 "count is 0, leave the 0 of a new table and go on."),
         Mistake(lambda counts: math.log(ratio(counts)),
-                "Your math.log takes one number. For all numbers of a tensor there is its own method: (...).log()."),
+                "If math.log stops: it takes one number. For all numbers of a tensor there is its own method, (...).log()."),
+        Mistake(shares_first,
+                "All of a table may be 0, and nothing can be divided by a total of 0. Return zeros then, or divide "
+                "only where there is a count."),
         Mistake(in_place,
                 "Your counts /= ... changes the table of whoever called you, and makes nan of an empty one. Make a new "
                 "one: p = counts / counts.sum()."),

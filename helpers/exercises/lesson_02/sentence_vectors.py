@@ -103,6 +103,12 @@ EXERCISE = Exercise(
         Mistake(lambda hidden, mask: unit((hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)),
                 "Two things give nan: 0 * nan or 0 * inf where a text is filled up (put zeros there with masked_fill "
                 "or torch.where), and 0 / 0 for a text without tokens (clamp(min=1) below the line)."),
+        Mistake(lambda hidden, mask: unit((hidden.masked_fill(hidden.isnan(), 0.0) * mask[..., None]).sum(dim=1)),
+                "You look for nan alone, but infinity may stand there too, and 0 * inf is nan. Whatever it is, put a 0 "
+                "where mask is False."),
+        Mistake(lambda hidden, mask: unit(mean(hidden.detach(), mask)),
+                "No gradient comes back to hidden: it ends at .detach(), .tolist() or torch.no_grad(). Stay with "
+                "operations on tensors; torch.stack makes one tensor of several."),
         Mistake(lambda hidden, mask: unit(hidden.masked_fill(~mask, 0.0).sum(dim=1)),
                 "If two sizes do not match: the mask is (B, T) and hidden is (B, T, C). Give the mask a last dimension "
                 "of 1: mask[..., None]."),

@@ -87,6 +87,12 @@ def of_rows_of_eigh(vectors, k):
     return without(centred(vectors), main.flip(1)[:k])
 
 
+def last_columns(vectors, k):
+    """-k: takes all columns when k is 0."""
+    main = torch.linalg.eigh(centred(vectors).T @ centred(vectors)).eigenvectors[:, -k:]
+    return without(centred(vectors), main.T)
+
+
 def one_part_for_all(vectors, k):
     rows = centred(vectors)
     for u in directions(rows)[:k]:
@@ -196,6 +202,9 @@ EXERCISE = Exercise(
         Mistake(first_numbers_away,
                 "You set the first k numbers of each vector to 0. A main direction may point anywhere between the "
                 "axes: find it with svd."),
+        Mistake(last_columns,
+                "With k = 0, [:, -k:] takes all columns, as -0 is 0. Turn them round first, with .flip(1), and take "
+                "[:, :k]."),
         Mistake(of_rows_of_eigh,
                 "With eigh the directions are columns, the strongest last: take the last k columns."),
         Mistake(weakest,
