@@ -132,6 +132,7 @@ EXERCISE = Exercise(
                   "their scores to -inf first, then check again.")
           for answer in (analogies(move=lambda cosine: cosine, leave_out=""), raw_sum_itself,
                          analogies(lambda near_a, near_b, near_c: near_b + near_c - near_a, leave_out=""),
+                         analogies(lambda near_a, near_b, near_c: product(near_b, near_a, near_c), leave_out=""),
                          analogies(prepare=lambda table: table, leave_out=""))),
         Mistake(analogies(leave_out="bc"),
                 "The answer may not be a either. Leave out all three words of the question."),
@@ -179,6 +180,14 @@ EXERCISE = Exercise(
                 "You multiply by the nearness to a, and the answer should be far from it: divide."),
         Mistake(analogies(lambda near_a, near_b, near_c: near_b / (near_a + 0.001)),
                 "You do not use c: every question about a and b gets the same answer. Multiply by the nearness to c."),
+        Mistake(analogies(lambda near_a, near_b, near_c: (near_b + near_c) / (near_a + 0.001)),
+                "You add the nearness to b and that to c, so a row that is near to one of them may win. Multiply: then "
+                "it must be near both."),
+        Mistake(analogies(lambda near_a, near_b, near_c: near_b * near_c * (1 - near_a)),
+                "You multiply by 1 minus the nearness to a. That too keeps away from a, but by another amount. Divide "
+                "by the nearness plus 0.001."),
+        Mistake(lambda table, a, b, c: max(scores_in_loops(table, a, b, c).values()),
+                "You return the best score. Its place, the row, was asked for: scores.argmax().item()."),
         Mistake(place_among_the_others,
                 "You count the place among the rows that are left, and it is the place in the whole table that was "
                 "asked for. Keep all rows, and set the scores of the three to -inf."),

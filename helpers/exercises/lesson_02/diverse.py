@@ -207,6 +207,9 @@ EXERCISE = Exercise(
         Mistake(lambda query, vectors, k, balance: by_dot_products(query, vectors, k, balance),
                 "You use dot products of vectors as they are, so that long ones seem near. Give each the length 1 "
                 "first, the query too."),
+        Mistake(lambda query, vectors, k, balance: picks()(query, vectors / vectors.norm(dim=-1), k, balance),
+                "If two sizes do not match: the lengths are (N,), and broadcasting lays them along the channels. Keep "
+                "the dimension, (N, 1): norm(dim=-1, keepdim=True)."),
         Mistake(picks(query_too=False),
                 "The query has its own length, which makes it count for more or less than balance says. Give it the "
                 "length 1 too."),

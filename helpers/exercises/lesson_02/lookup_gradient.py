@@ -77,6 +77,18 @@ def rows_that_occur(ids, grad, rows):
     return torch.stack([grad[ids == id].sum(dim=0) for id in ids.unique()])
 
 
+def once_more_for_each_place(ids, grad, rows):
+    result = torch.zeros(rows, grad.shape[-1])
+    for id in ids.flatten():
+        result[id] += grad[ids == id].sum(dim=0)
+    return result
+
+
+def first_channel_alone(ids, grad, rows):
+    ids, grad = flat(ids, grad)
+    return torch.zeros(rows, grad.shape[-1]).scatter_add_(0, ids[:, None], grad)
+
+
 def without_row_0(ids, grad, rows):
     ids, grad = flat(ids, grad)
     return added(ids[ids > 0], grad[ids > 0], rows)
@@ -147,6 +159,12 @@ EXERCISE = Exercise(
                 "An error on every input mostly has one of two reasons. one_hot gives whole numbers, and a matrix "
                 "product takes no mixture: put .float() behind it. And grad.flatten() melts the channels too: "
                 "grad.flatten(0, -2) leaves them."),
+        Mistake(once_more_for_each_place,
+                "At each place of an id you add the gradients of all its places, so they count several times. Add at "
+                "each place its own, or go through the different ids once."),
+        Mistake(first_channel_alone,
+                "Your scatter_add_ moves as many numbers as its index has, one for each token. It needs the id for "
+                "each channel too: ids[:, None].expand(-1, C). index_add_ moves whole rows."),
         Mistake(lambda ids, grad, rows: added(*flat(ids, grad), rows).T,
                 "Your result lies on its side: it is (C, V). It has the shape of the table, (V, C)."),
         Mistake(lambda ids, grad, rows: -added(*flat(ids, grad), rows),

@@ -67,6 +67,16 @@ def by_rows_alone(counts):
     return floored((p / (p_w[:, None] * p_w)).log())
 
 
+def by_columns_alone(counts):
+    p = counts / counts.sum()
+    return floored((p / (p.sum(dim=0, keepdim=True) * p.sum(dim=0))).log())
+
+
+def by_dot_product(counts):
+    p = counts / counts.sum()
+    return floored((p / (p.sum(dim=1) @ p.sum(dim=0))).log())
+
+
 def without_keepdim(counts):
     p = counts / counts.sum()
     return floored((p / (p.sum(dim=1) * p.sum(dim=0))).log())
@@ -127,7 +137,7 @@ EXERCISE = Exercise(
                 "For math.log, 0 lies outside of its domain, and nothing can be divided by a chance of 0. Where the "
                 "count is 0, leave the 0 of a new table and go on."),
         Mistake(lambda counts: math.log(ratio(counts)),
-                "If math.log stops: it takes one number. For all numbers of a tensor there is its own method, (...).log()."),
+                "If math.log stops: it takes one number. For all of a tensor there is its own method, (...).log()."),
         Mistake(shares_first,
                 "All of a table may be 0, and nothing can be divided by a total of 0. Return zeros then, or divide "
                 "only where there is a count."),
@@ -164,6 +174,12 @@ EXERCISE = Exercise(
         Mistake(by_rows_alone,
                 "You use the rows' sums for both. p(w) comes from the sum of a row, p(c) from the sum of a column: a "
                 "table need not be the same on both sides of its diagonal, nor square."),
+        Mistake(by_columns_alone,
+                "You use the columns' sums for both. p(w) comes from the sum of a row, where dim=1 disappears: "
+                "p.sum(dim=1, keepdim=True)."),
+        Mistake(by_dot_product,
+                "With @, two vectors give one number, their dot product, or fail. Each row's sum times each column's "
+                "is a table: (V, 1) * (W,) -> (V, W)."),
         Mistake(without_keepdim,
                 "Your p(w) has the shape (V,), so broadcasting lays it along the columns, or fails. It belongs to the "
                 "rows: sum with keepdim=True, (V, 1)."),

@@ -115,6 +115,8 @@ EXERCISE = Exercise(
         Mistake(lambda hidden, mask: unit(hidden[mask]),
                 "Your hidden[mask] is one long list of the real tokens of all texts. Each text needs a vector of its "
                 "own: put zeros where it is filled up and sum over dim=1, or go text by text."),
+        Mistake(lambda hidden, mask: unit(mean(hidden[mask.any(dim=1)], mask[mask.any(dim=1)])),
+                "You leave out the texts without tokens. The result has a row for each text, and theirs is all zeros."),
         Mistake(lambda hidden, mask: unit(hidden[mask].mean(dim=0)),
                 "You make one vector for the whole batch. Each text has its own: only dim=1, its tokens, disappears."),
         Mistake(lambda hidden, mask: unit(real(hidden, mask).sum(dim=2)),

@@ -164,6 +164,11 @@ EXERCISE = Exercise(
         Mistake(lambda vectors, k: without(vectors, directions(centred(vectors))[:k]),
                 "You find the directions without the mean, but then take them away from the vectors with it. Subtract "
                 "the mean once, and go on with what is left."),
+        Mistake(lambda vectors, k: without(vectors, directions(centred(vectors))[:k]) - vectors.mean(dim=0),
+                "The parts that you take away still have the mean in them. Subtract the mean once, and measure how far "
+                "what is left reaches along each direction."),
+        Mistake(lambda vectors, k: 2 * centred(vectors) - right(vectors, k),
+                "You add the parts along the main directions. They are to go: subtract."),
         Mistake(lambda vectors, k: right(vectors, k) + vectors.mean(dim=0),
                 "You put the mean back at the end. It is a part of what all share: leave it out."),
         Mistake(mean_afterwards,
