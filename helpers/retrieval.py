@@ -26,8 +26,8 @@ AT_ONCE = 4096                  # tokens in one batch, padding counted
 LONG = 2.0                      # seconds of work from which on a bar is shown
 
 PARAGRAPH, SENTENCE, WORD, NONE = 3, 2, 1, 0                # how good a place is for a passage to end
-ENDS = ((PARAGRAPH, re.compile(r"\n[^\S\n]*\n\s*")), (SENTENCE, re.compile(r"[.!?…。！？][\"'”’)\]]*(?:\s+|(?<=[。！？]))")),
-        (WORD, re.compile(r"\s+")))
+ENDS = ((PARAGRAPH, re.compile(r"\n[^\S\n]*\n\s*")),
+        (SENTENCE, re.compile(r"[.!?…。！？][\"'”’)\]]*(?:\s+|(?<=[。！？]))")), (WORD, re.compile(r"\s+")))
 
 
 @torch.no_grad()
@@ -122,10 +122,10 @@ def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24
 def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
     """Where each token begins, and how good a place it is to cut before it: T characters' places, T + 1 qualities."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    starts = [start for start, _ in encoding.offsets] or [0]
+    starts, words = [start for start, _ in encoding.offsets] or [0], encoding.word_ids
     best = dict.fromkeys(starts, NONE)
     for i in range(1, len(starts)):
-        if encoding.word_ids[i] != encoding.word_ids[i - 1]:
+        if words[i] != words[i - 1]:
             best[starts[i]] = NONE + 0.5                    # between a word and a sign: better than inside a word
     for kind, pattern in reversed(ENDS):
         for found in pattern.finditer(text):
@@ -135,7 +135,7 @@ def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
 
 
 def best_end(quality: Sequence[float], begin: int, most: int) -> int:
-    """The place where a passage that begins at `begin` should end, at `most` at the latest; `begin` if there is none."""
+    """Where a passage that begins at `begin` should end, at `most` at the latest; `begin` if there is no such place."""
     half = begin + (most - begin + 1) // 2
     if most == len(quality) - 1:
         return most                                         # the rest fits
