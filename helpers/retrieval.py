@@ -104,19 +104,24 @@ def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24
         raise ValueError(f"limit is {limit}; give at least 8 tokens.")
     if not 0 <= overlap <= limit // 2:
         raise ValueError(f"overlap is {overlap}; give 0 to {limit // 2}, half of limit.")
+    return [text[begin:end].strip("\n").rstrip() for begin, end in passage_ends(text, tokenizer, limit, overlap)]
+
+
+def passage_ends(text: str, tokenizer: "Tokenizer", limit: int, overlap: int) -> list[tuple[int, int]]:
+    """Where each passage of `chunk` begins and ends in the text, white space at its end included."""
     starts, quality = cuts(text, tokenizer)
-    T, passages, begin = len(starts), [], 0
-    places = [*starts, len(text)]
-    places[0] = 0
-    while True:
-        end = best_end(quality, begin, min(begin + limit, T))
-        if end == begin:
+    T, places, found, begin, done = len(starts), [0, *starts[1:], len(text)], [], 0, 0
+    while done < T:
+        end = best_end(quality, begin, min(begin + limit, T), done)
+        if end > done:
+            found.append((places[begin], places[end]))
+            begin, done = best_begin(quality, max(begin + 1, end - overlap), end), end
+        elif begin < done:                                  # the next word is too long to have anything before it
+            begin = done
+        else:
             word = text[places[begin]:].split(maxsplit=1)[0]
             raise ValueError(f"limit is {limit}, and {word[:40]!r} alone has more tokens; give a larger limit.")
-        passages.append(text[places[begin]:places[end]].strip("\n").rstrip())
-        if end == T:
-            return passages
-        begin = best_begin(quality, max(begin + 1, end - overlap), end)
+    return found
 
 
 def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
@@ -134,15 +139,15 @@ def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
     return starts, [best[start] for start in starts] + [PARAGRAPH]
 
 
-def best_end(quality: Sequence[float], begin: int, most: int) -> int:
-    """Where a passage that begins at `begin` should end, at `most` at the latest; `begin` if there is no such place."""
-    half = begin + (most - begin + 1) // 2
+def best_end(quality: Sequence[float], begin: int, most: int, done: int) -> int:
+    """Where a passage that begins at `begin` should end: after `done`, at `most` at the latest; `done` if nowhere."""
     if most == len(quality) - 1:
         return most                                         # the rest fits
-    place = max(range(half, most + 1), key=lambda i: (quality[i], i))
-    if quality[place] > NONE:
+    half = max(begin + (most - begin + 1) // 2, done + 1)
+    place = max(range(half, most + 1), key=lambda i: (quality[i], i), default=done)
+    if place > done and quality[place] > NONE:
         return place
-    return next((i for i in range(half, begin, -1) if quality[i] > NONE), begin)
+    return next((i for i in range(min(half, most), done, -1) if quality[i] > NONE), done)
 
 
 def best_begin(quality: Sequence[float], least: int, end: int) -> int:

@@ -34,11 +34,9 @@ def pairs(kind: str) -> list[tuple[str, str]]:
     return [tuple(line.split(" | ")) for line in _lines(known[kind])]
 
 
-def questions(kind: str = "questions") -> dict[str, set[str]]:
-    """Questions in a user's words ("questions") or exact names ("names"), each with the topics that answer it."""
-    if kind not in ("questions", "names"):
-        raise ValueError(f"kind is {kind!r}; choose one of questions, names.")
-    return {question: set(topics.split()) for question, topics in _all()[kind].items()}
+def questions() -> dict[str, set[str]]:
+    """Questions about Python in a user's words, each with the topics of `corpora.python_docs` that answer it."""
+    return {question: set(topics.split()) for question, topics in _all()["questions"].items()}
 
 
 def _lines(text: str) -> tuple[str, ...]:

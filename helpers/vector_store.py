@@ -25,7 +25,6 @@ WAIT = 30.0                     # seconds for which another process may hold the
 FRESH = 2.0                     # seconds: a file changed since then may change again without its time showing it
 HEADERS = 12_288                # bytes that a DuckDB file has at least; a shorter one is just being made, or cut off
 SLICE = 500                     # texts handed to DuckDB at once; old versions are slow with long lists
-SPARE = 16                      # hits found beyond k, because float32 may order nearly equal ones wrongly
 SLACK = 1e-5                    # far more than float32 loses in a dot product of unit vectors
 TURN = threading.RLock()        # threads of one process take turns too
 
@@ -117,17 +116,19 @@ class VectorStore:
     def search_sql(self, vector: Any, k: int = 10) -> list[Hit]:
         """The k texts whose vectors have the largest cosine with this one, best first, worked out by DuckDB.
 
-        vector: (C,). Of equal ones, that which was stored first. Raises ValueError for another width, nan, k out of
-        range.
+        vector: (C,). A pass in float32 finds the candidates, one in float64 orders them; of equal ones, the first that
+        was stored comes first. Raises ValueError for another width, nan, k out of range.
         """
         query, C = str(unit(vector, "vector", None, self.width).tolist()), self.width       # fastest as text
         with self._open() as db:
             check_k(k, count(db))
             found = db.execute(
+                "WITH rough AS MATERIALIZED (SELECT position, "
+                f"array_cosine_similarity(vector, ?::FLOAT[{C}]) AS score FROM passages), "
+                "least AS (SELECT min(score) - ? AS score FROM (SELECT score FROM rough ORDER BY score DESC LIMIT ?)) "
                 f"SELECT id, array_cosine_similarity(vector::DOUBLE[{C}], ?::DOUBLE[{C}]) AS score, text, metadata "
-                "FROM passages WHERE position IN (SELECT position FROM passages ORDER BY "
-                f"array_cosine_similarity(vector, ?::FLOAT[{C}]) DESC, position LIMIT ?) "
-                "ORDER BY score DESC, position LIMIT ?", [query, query, k + SPARE, k]).fetchall()
+                "FROM passages WHERE position IN (SELECT position FROM rough, least WHERE rough.score >= least.score) "
+                "ORDER BY score DESC, position LIMIT ?", [query, SLACK, k, query, k]).fetchall()
         return [Hit(id, score, text, json.loads(extra)) for id, score, text, extra in found]
 
     def search(self, vector: Any, k: int = 10) -> list[Hit]:
