@@ -131,12 +131,13 @@ def draw_searches(draw: random.Random) -> list[tuple]:
     few = torch.tensor([[0.8, 0.6], [0.96, 0.28], [0.6, -0.8]])
     cases = [(torch.tensor([1.0, 0.0]), few, 1, 0.5), (torch.tensor([1.0, 0.0]), few, 2, 0.5),
              (torch.tensor([2.0, 0.0]), few, 3, 1.0), (torch.tensor([0.0, 3.0]), few * 5, 0, 0.3)]
-    angles = torch.tensor([5.0, 12.0, 8.0, 75.0, 15.0, 20.0, 10.0, 18.0, 25.0]).deg2rad()
-    fan = torch.stack([angles.cos(), angles.sin()], dim=1) * torch.arange(1.0, 10.0)[:, None]
-    cases.append((torch.tensor([5.0, 0.0]), fan, 2, 0.3))                        # the best second is the furthest
+    for angles in ([45.0, 20.0, -21.0], [5.0, 12.0, 8.0, 75.0, 15.0, 20.0, 10.0, 18.0, 25.0]):
+        turn = torch.tensor(angles).deg2rad()
+        fan = torch.stack([turn.cos(), turn.sin()], dim=1) * torch.arange(1.0, len(turn) + 1)[:, None]
+        cases.append((torch.tensor([5.0, 0.0]), fan, 2, 0.3))                    # in the second, the furthest is best
     numbers = generator(draw)
     for N, C, k in ((3, 2, 2), (4, 3, 3), (4, 2, 4), (5, 3, 3), (6, 4, 4), (7, 3, 7), (8, 5, 5), (9, 3, 6), (10, 4, 10),
-                    (12, 6, 5), (12, 3, 2), (14, 3, 8), (16, 4, 3), (16, 8, 6)) * 2:
+                    (12, 6, 5), (12, 3, 2), (14, 3, 8), (16, 4, 3), (16, 8, 6), (5, 2, 3), (8, 2, 4), (6, 3, 3)):
         case = draw_search(draw, numbers, N, C, k)
         while not clear(case):
             case = draw_search(draw, numbers, N, C, k)
