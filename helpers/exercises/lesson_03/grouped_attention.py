@@ -61,6 +61,29 @@ def heads_as_tokens(q, k, v):
     return (scores.masked_fill(~seen, -torch.inf).softmax(dim=-1) @ v).view(H, T, D)
 
 
+def zeros_ahead(q, k, v):
+    k, v = in_groups(k, len(q)), in_groups(v, len(q))
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])                    # (H, T, T)
+    return scores.tril().softmax(dim=-1) @ v
+
+
+def mask_of_heads(q, k, v):
+    return attends(seen=lambda T: torch.ones(len(q), T).tril().bool())(q, k, v)
+
+
+def side_by_side(q, k, v):
+    return attends()(q, k, v).transpose(0, 1).flatten(1)                         # (T, H * D)
+
+
+def weights_alone(q, k, v):
+    T = q.shape[1]
+    return attends()(q, k, torch.eye(T).expand(len(k), T, T))                    # (H, T, T)
+
+
+def root_of_T(q, k, v):
+    return attends()(q * math.sqrt(q.shape[2] / q.shape[1]), k, v)
+
+
 def draw_heads(draw: random.Random) -> list[tuple]:
     one = torch.tensor([[[1.0], [1.0]]])                                         # (1, T, D)
     cases = [(one, one * 0, torch.tensor([[[8.0], [2.0]]])),
@@ -105,6 +128,15 @@ EXERCISE = Exercise(
                         share_v=lambda part, H: part.repeat_interleave(H // len(part))),
                 "If a dimension is out of range: repeat_interleave without dim puts all numbers in one row. The heads "
                 "are the first dimension: dim=0."),
+        Mistake(attends(share_k=lambda part, H: part.repeat_interleave(H // len(part), dim=1),
+                        share_v=lambda part, H: part.repeat_interleave(H // len(part), dim=1)),
+                "You repeat tokens: in (K, T, D) the heads are dimension 0, so dim=0."),
+        Mistake(attends(share_k=lambda part, H: part.repeat_interleave(len(part), dim=0),
+                        share_v=lambda part, H: part.repeat_interleave(len(part), dim=0)),
+                "You repeat each key-value head K times. As many query heads share one as fit: H // K."),
+        Mistake(attends(share_k=lambda part, H: part.repeat_interleave(H / len(part), dim=0)),
+                "If a float is refused: / gives a float even for whole numbers. How often to repeat is a whole number: "
+                "H // K."),
         Mistake(attends(turn=lambda k: k.permute(2, 1, 0)),
                 ".T turns all three dimensions round, (T, D) inside each head and the heads too. Swap the last two "
                 "alone: transpose(-2, -1), or .mT."),
@@ -120,8 +152,20 @@ EXERCISE = Exercise(
         Mistake(attends(divisor=lambda H, D: math.sqrt(H * D)),
                 "You divide by the root of H * D, the size of all heads together. Each score is a dot product of D "
                 "numbers: D ** 0.5."),
+        Mistake(root_of_T,
+                "You divide by the root of T. Each score is a dot product of D numbers: q.shape[-1] ** 0.5."),
+        Mistake(attends(seen=lambda T: torch.ones(T, T).bool(), divisor=lambda H, D: 1),
+                "Two things are missing: the causal mask, and the square root of D that the scores are divided by."),
+        Mistake(attends(in_turns, in_turns, seen=lambda T: torch.ones(T, T).bool()),
+                "Two things: the causal mask is missing, and your query heads take the key-value heads in turns. "
+                "Neighbours share, as repeat_interleave(H // K, dim=0) makes them."),
+        Mistake(zeros_ahead,
+                "You write 0 into the scores of the future. exp(0) is 1, so it is looked at: write -inf."),
         Mistake(attends(seen=lambda T: torch.ones(T, T).bool()),
                 "Tokens see the future: the causal mask is missing."),
+        Mistake(mask_of_heads,
+                "Your mask has the size H, the number of heads. It says which of T queries may see which of T keys: "
+                "torch.ones(T, T), with T = q.shape[1]."),
         Mistake(attends(seen=lambda T: torch.ones(T, T).triu().bool()),
                 "Tokens see the future and not the past: keep the lower triangle, tril, or fill the upper, "
                 "triu(diagonal=1)."),
@@ -134,10 +178,20 @@ EXERCISE = Exercise(
         Mistake(attends(dim=-2),
                 "Your weights add up to 1 over the queries. Each query shares one unit among the keys, the last "
                 "dimension: dim=-1."),
+        Mistake(attends(dim=0),
+                "Your weights add up to 1 over the heads. Each query shares one unit among the keys, the last "
+                "dimension: dim=-1."),
+        Mistake(side_by_side,
+                "You put the heads side by side, as before the lesson's last matrix. Leave them as they are: "
+                "(H, T, D)."),
+        Mistake(lambda q, k, v: attends()(q.detach(), k, v),
+                "The values are right, and a slope is lost on its way back: item(), tolist(), detach() and "
+                "torch.tensor(...) cut it off. Work with the tensors themselves."),
+        Mistake(weights_alone, "These are the weights. Mix the values with them: weights @ v."),
     ),
     hints=("It is the lesson's attention for several heads at once, once each query head has a key and a value head. "
            "Write down for H = 4, K = 2 which of them each head uses.",
-           "With H = 4 and K = 2, k.repeat_interleave(H // K, dim=0) gives heads 0, 0, 1, 1, (H, T, D); the same for v. "
+           "For H = 4, K = 2, k.repeat_interleave(H // K, dim=0) gives heads 0, 0, 1, 1, (H, T, D); the same for v. "
            "Then scores = q @ k.transpose(-2, -1) / D ** 0.5, -inf above the diagonal, softmax over dim=-1, @ v."),
     properties=(Property("changing later tokens changes nothing before them", sees_ahead),),
 )

@@ -66,6 +66,33 @@ def counting_first_occurrences(weights, ids):
     return tuple(number * asked / max(counted, 1) for number in found)
 
 
+def counting_direct_repeats(weights, ids):
+    """Counts each token that occurred before, also where it has no place to look."""
+    tokens = ids.tolist()
+    found = induction_score(weights, ids)
+    asked = sum(any(tokens[j] == tokens[t] for j in range(t - 1)) for t in range(len(tokens)))
+    counted = sum(tokens[t] in tokens[:t] for t in range(len(tokens)))
+    return tuple(number * asked / max(counted, 1) for number in found)
+
+
+def by_tables(move: Callable[[Tensor], Tensor]) -> Callable:
+    """induction_score by tables (T, T); `move` brings each earlier occurrence to the place behind it."""
+    def answer(weights, ids):
+        after = move(ids[:, None] == ids).tril(-1)
+        even = after.sum(dim=-1) / torch.arange(1, len(ids) + 1)
+        asked = after.any(dim=-1)
+        if not asked.any():
+            return NOTHING
+        return (weights * after).sum(dim=-1)[asked].mean().item(), even[asked].mean().item()
+    return answer
+
+
+def rows_down(same: Tensor) -> Tensor:
+    moved = torch.zeros_like(same)
+    moved[1:] = same.tril(-1)[:-1]
+    return moved
+
+
 def table_of_tensors(weights, ids):
     """Tensors as the keys of a dict: each is a key of its own."""
     last = {}
@@ -74,6 +101,11 @@ def table_of_tensors(weights, ids):
             return induction_score(weights, ids)
         last[token] = t
     return NOTHING
+
+
+def chance_of_whole_text(weights, ids):
+    counted = measures(chance=lambda t, keys: float(len(keys)))(weights, ids)
+    return counted[0], counted[1] / len(ids)
 
 
 def two_halves(weights, ids):
@@ -145,6 +177,21 @@ EXERCISE = Exercise(
                 "You look behind the last occurrence alone. Add up the weights behind all earlier ones."),
         Mistake(measures(keys=lambda t, same: [j + 1 for j in same if j + 1 < t][:1]),
                 "You look behind the first occurrence alone. Add up the weights behind all earlier ones."),
+        Mistake(measures(keys=lambda t, same: [same[-1] + 1] if same and same[-1] + 1 < t else []),
+                "You remember the last occurrence alone, and where that stands directly before you forget the others. "
+                "Add up the weights behind all earlier ones."),
+        Mistake(measures(keys=lambda t, same: [j + 1 for j in same][-1:]),
+                "Two things: you look behind the last occurrence alone, where all count; and one directly before must "
+                "not count, as what comes after it is the token itself."),
+        Mistake(measures(keys=lambda t, same: [j + 1 for j in same if j + 2 < t]),
+                "You leave out one occurrence too many. Only the one directly before does not count, j = t - 1; that "
+                "at t - 2 does: range(t - 1) ends there."),
+        Mistake(by_tables(lambda same: same.roll(1, dims=1)),
+                "What falls off at the end, roll brings back to the front: the last column becomes column 0. Let it "
+                "fall off: after[:, 1:] = same[:, :-1], with zeros in column 0."),
+        Mistake(by_tables(rows_down),
+                "You move the rows, which are the token that looks. What it looks at are the columns: move those one "
+                "to the right."),
         Mistake(measures(score=lambda row, keys: max(row[j] for j in keys)),
                 "Where a token occurred several times you take the largest weight. Add them up: all of that is spent "
                 "on induction."),
@@ -166,6 +213,9 @@ EXERCISE = Exercise(
         Mistake(counting_first_occurrences,
                 "You divide by the number of tokens that occur more than once. The first occurrence has nothing to "
                 "look back to: count only those with an earlier one."),
+        Mistake(counting_direct_repeats,
+                "You count a token whose only earlier occurrence stands directly before it. It has no place to look: "
+                "leave it out of the mean."),
         Mistake(measures(turned=True),
                 "Rows and columns are mixed up: weights[t, j] is how much token t, the query, looks at token j."),
         Mistake(measures(ask=lambda t: t + 1),
@@ -177,6 +227,11 @@ EXERCISE = Exercise(
         Mistake(measures(chance=lambda t, keys: 1 / (t + 1)),
                 "Your chance is that of one key. By chance a token hits each of the places that count: how many, over "
                 "t + 1."),
+        Mistake(lambda weights, ids: induction_score(weights, ids)[::-1],
+                "Score and chance come out in the wrong order: return score, chance."),
+        Mistake(chance_of_whole_text,
+                "Your chance shares the weight among all T tokens. Token t cannot see those after it: it has t + 1 to "
+                "choose from."),
         Mistake(or_else(lambda: None),
                 "Where no token can look back you give None. Give 0.0 and 0.0: by chance, too, there is nothing to "
                 "find."),
@@ -198,7 +253,7 @@ EXERCISE = Exercise(
     hints=("Take one token t that occurred before, and write down the places just behind its earlier occurrences. What "
            "does row t of the weights spend there?",
            "For each t: after = [j + 1 for j in range(t - 1) if ids[j] == ids[t]]. If there are some, keep "
-           "weights[t, after].sum() and len(after) / (t + 1). Give the mean of each list, or 0.0, 0.0 if they are empty."),
+           "weights[t, after].sum() and len(after) / (t + 1). Give the mean of each list, or 0.0 if it is empty."),
     properties=(Property("a perfect head scores 1 and an even one as chance does", misses_a_perfect_head),
                 Property("the ids are names and nothing more", depends_on_names)),
 )

@@ -47,6 +47,15 @@ def nearer_one(out_a, lse_a, out_b, lse_b):
     return torch.where((lse_a >= lse_b)[..., None], out_a, out_b), torch.logaddexp(lse_a, lse_b)
 
 
+def over_tokens(out_a, lse_a, out_b, lse_b):
+    p, q = lse_a.softmax(dim=-1), lse_b.softmax(dim=-1)
+    return p[..., None] * out_a + q[..., None] * out_b, torch.logaddexp(lse_a, lse_b)
+
+
+def larger_by_python(out_a, lse_a, out_b, lse_b):
+    return merges(largest=lambda one, other: max(one, other))(out_a, lse_a, out_b, lse_b)
+
+
 def zeros_for_empty(out_a, lse_a, out_b, lse_b):
     """Where one side saw nothing, gives nothing."""
     out, lse = merge(out_a, lse_a, out_b, lse_b)
@@ -130,6 +139,12 @@ EXERCISE = Exercise(
         Mistake(lambda *given: (merges(guard=False)(*given)[0].nan_to_num(nan=0.0), merges(guard=False)(*given)[1]),
                 "The outputs are right. Where both blocks saw nothing, your lse is nan: -inf - -inf. It must be -inf: "
                 "the logarithm of a sum of nothing."),
+        Mistake(lambda *given: (merge(*given)[0], merge(*given)[1].clamp(min=-1e30)),
+                "Where both blocks saw nothing, your lse is a large negative number. It must be -inf: keep finite only "
+                "what you subtract, and let log 0 be -inf."),
+        Mistake(lambda *given: (merge(*given)[0], merge(*given)[1].nan_to_num()),
+                "Where both blocks saw nothing, your lse is the smallest float32: nan_to_num writes that for -inf. It "
+                "must stay -inf."),
         Mistake(lambda *given: (merges(guard=False)(*given)[0], torch.logaddexp(given[1], given[3])),
                 "The lse are right. Where both blocks saw nothing, your output is nan: it comes from 0 / 0, or from "
                 "-inf - -inf. It must be all zeros."),
@@ -147,7 +162,7 @@ EXERCISE = Exercise(
                 "You weight the outputs and do not divide by the sum of the two weights: p * out_a + q * out_b over "
                 "p + q."),
         Mistake(merges(total=lambda p, q, top: top),
-                "Your lse is the larger of the two. The sums of powers add up: its logarithm is larger, by log(p + q)."),
+                "Your lse is the larger of the two. The sums of powers add up, so it grows by log(p + q)."),
         Mistake(merges(total=lambda p, q, top: (p + q).log()),
                 "You forget to add to lse what you subtracted: largest + log(p + q)."),
         Mistake(merges(total=lambda p, q, top: p + q),
@@ -156,11 +171,30 @@ EXERCISE = Exercise(
         Mistake(lambda *given: (merge(*given)[0], given[1] + given[3]),
                 "You add the two lse. A sum of logarithms belongs to a product; the powers are what adds up: "
                 "torch.logaddexp(lse_a, lse_b)."),
+        Mistake(lambda *given: (merge(*given)[0], (given[1] + given[3]) / 2),
+                "Your lse is the mean of the two. The sums of powers add up: torch.logaddexp(lse_a, lse_b)."),
         Mistake(lambda *given: (merge(*given)[0], torch.logaddexp(given[1], given[3]).exp()),
                 "Your second result is the sum of powers, infinite for a large lse. Give back its logarithm."),
         Mistake(merges(wide=lambda x: x),
                 "Your weights have the shape (T,), and that T meets the D of an output: an error, or, where both are "
                 "equal, a mix-up. One weight a row is (T, 1): weight[..., None]."),
+        Mistake(merges(wide=lambda x: x[:, None]),
+                "If it works for (T, D) and not for (H, T, D): x[:, None] puts the new dimension after the first. It "
+                "belongs at the end: weight[..., None]."),
+        Mistake(larger_by_python,
+                "If a truth value is ambiguous: max of Python, and if, want one answer, and each query has its own. "
+                "torch.maximum takes the larger, query by query."),
+        Mistake(over_tokens,
+                "Your weights are shares among the tokens. Each query stands alone: it shares between block a and "
+                "block b."),
+        Mistake(lambda *given: (merge(*given)[0], merge(*given)[1][..., None]),
+                "Your lse has one dimension too many: (..., T, 1) was good to mix the outputs with; give it back as it "
+                "came, (..., T)."),
+        Mistake(lambda *given: merge(*given)[::-1],
+                "Output and lse come out in the wrong order: return out, lse."),
+        Mistake(lambda *given: (torch.cat([given[0], given[2]], dim=-2), torch.cat([given[1], given[3]], dim=-1)),
+                "You put the two behind each other. They are about the same queries and different keys: each query "
+                "gets one output, mixed of both."),
         Mistake(lambda *given: merge(*given)[0],
                 "You give the output alone. Its lse is needed too, for the next merge: return out, lse."),
     ),

@@ -63,6 +63,13 @@ def cosines_in_halves(x, base):
     return x * cos + side_by_side(-b, a) * sin
 
 
+def without_a_column(x, base):
+    """Divides the places, (T,), by the powers, (D/2,)."""
+    T, D = x.shape[-2:]
+    angles = torch.arange(T) / base ** (2 * torch.arange(D // 2) / D)
+    return side_by_side(*turn(*neighbours(x), angles.cos(), angles.sin()))
+
+
 def in_place(x, base):
     x.copy_(rotate_pairs(x, base))
     return x
@@ -126,6 +133,11 @@ EXERCISE = Exercise(
                 "a cos - b sin."),
         Mistake(rotates(turn=lambda a, b, cos, sin: (a * cos - b * sin, a * cos + b * sin)),
                 "The second number is b cos + a sin: sine and cosine change their places there."),
+        Mistake(rotates(put=lambda a, b: side_by_side(b, a)),
+                "The two numbers of each pair come out in the wrong order: a cos - b sin first, then b cos + a sin."),
+        Mistake(rotates(turn=lambda a, b, cos, sin: turn(a, b, sin, cos)),
+                "Sine and cosine are mixed up: at place 0 the angle is 0, its cosine 1 and its sine 0, so a cos - "
+                "b sin is a."),
         Mistake(one_after_the_other,
                 "When you work out the second number, the first has already changed. That happens with x[..., 0::2] = "
                 "...: a slice shows the numbers themselves. Work out both before you write either."),
@@ -138,22 +150,40 @@ EXERCISE = Exercise(
         Mistake(rotates(exponent=lambda i, D: -2 * i / D),
                 "You multiply by the power instead of dividing, so later pairs turn faster. The angle is place / "
                 "base ** (2i/D)."),
+        Mistake(rotates(exponent=lambda i, D: 1 - 2 * (i + 1) / D),
+                "Your pairs are in the wrong order: the first turns slowest. Pair 0 turns fastest, by 1 a place."),
+        Mistake(rotates(exponent=lambda i, D: i / D, take=lambda x: x.chunk(2, dim=-1), put=one_half_after_the_other),
+                "Two things: you turn i and i + D/2 as a pair, where neighbours were asked for, and the exponent of "
+                "pair i is 2i/D, not i/D."),
+        Mistake(lambda x, base: rotate_pairs(x.double(), base),
+                "Your angles are of dtype float64, and so is all that they meet. Leave them float32, or end on "
+                ".to(x.dtype)."),
         Mistake(rotates(exponent=lambda i, D: 0.0 * i),
                 "All of your pairs turn by the same angle. Only pair 0 turns by 1 a place; pair i by "
                 "1 / base ** (2i/D)."),
         Mistake(rotates(base_of=lambda base: 10000.0),
                 "You use the base 10,000 whatever is given: use the argument base."),
         Mistake(rotates(length=lambda x: x.shape[0]),
-                "If it works for (T, D) and not for (H, T, D): the first dimension is then H. The places are the last "
-                "dimension but one: T = x.shape[-2]."),
+                "If it works for (T, D) and not for (H, T, D): the first dimension is then H. Count from the back: "
+                "T = x.shape[-2], and the pairs are x[..., 0::2] and x[..., 1::2]."),
+        Mistake(rotates(take=lambda x: (x[0::2], x[1::2])),
+                "With x[0::2] you take every other token. The pairs lie in the last dimension: x[..., 0::2]."),
+        Mistake(without_a_column,
+                "Places, (T,), and pairs, (D/2,), must make a table: torch.arange(T)[:, None] is (T, 1), and gives "
+                "(T, D/2) with the powers."),
+        Mistake(rotates(length=lambda x: 1, first=1),
+                "All tokens turn alike: the place is missing from the angle. It is place / base ** (2i/D)."),
         Mistake(rotates(length=lambda x: 1),
                 "Nothing is turned: every token has the place 0. The places are torch.arange(T), one for each row."),
+        Mistake(lambda x, base: x + (rotate_pairs(x, base) - x).detach(),
+                "The values are right, and a slope is lost on its way back: item(), tolist(), detach() and "
+                "torch.tensor(...) cut it off. Work with the tensors themselves."),
         Mistake(in_place,
                 "You write into the vectors that you were given. Build new ones, or work on x.clone()."),
     ),
     hints=("Take the lesson's turn: angles, sines and cosines stay as they are, (T, D/2). Only two lines change: how "
            "the pairs are taken apart, and how they are put together.",
-           "Let a, b = x[..., 0::2], x[..., 1::2], each (..., T, D/2). Turn them: a cos - b sin and b cos + a sin. Then "
+           "Take a, b = x[..., 0::2], x[..., 1::2], each (..., T, D/2). Turn: a cos - b sin and b cos + a sin. Then "
            "torch.stack([..., ...], dim=-1) makes (..., T, D/2, 2), and flatten(-2) puts partners side by side."),
     properties=(Property("scores depend on the distance alone", depends_on_place),
                 Property("no vector changes its length", changes_length)),

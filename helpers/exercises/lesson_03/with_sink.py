@@ -51,6 +51,16 @@ def drop_wrong_end(scores, sink):
     return torch.cat([more, scores], dim=-1).softmax(dim=-1)[..., :-1]
 
 
+def sinks_in_turns(scores, sink):
+    H, T, _ = scores.shape
+    return torch.cat([scores, sink.repeat(T).view(H, T, 1)], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def in_place_of_the_first(scores, sink):
+    first = sink[:, None, None].expand(*scores.shape[:2], 1)
+    return torch.cat([first, scores[..., 1:]], dim=-1).softmax(dim=-1)
+
+
 def drawn_scores(H: int, T: int, numbers: torch.Generator) -> Tensor:
     return torch.randn(H, T, T, generator=numbers).masked_fill(torch.ones(T, T).triu(1).bool(), -torch.inf)
 
@@ -81,9 +91,21 @@ def changed_by_shift(answer) -> str | None:
     return None
 
 
-ROWS_ADD_UP = ("Your rows add up to 1. The sink must take its share: exp(sink) belongs into the sum that you divide by. "
-               "If it is there: do not divide a second time, and do not add the sink to every score, which changes "
-               "nothing in a softmax.")
+def loses_slopes(answer) -> str | None:
+    scores, sink = torch.tensor([[[0.0, -torch.inf], [1.0, 0.0]]], requires_grad=True), torch.tensor([200.0])
+    result = answer(scores, sink)
+    if result.requires_grad:
+        result.sum().backward()
+    if scores.grad is None or scores.grad.isfinite().all():
+        return None
+    return "with scores of 0 and 1, and a sink of 200, a gradient by the scores is nan."
+
+
+ROWS_ADD_UP = ("Your rows add up to 1. The sink must take its share: exp(sink) belongs into the sum that you divide "
+               "by. If it is there: do not divide a second time, and do not add the sink to every score, which "
+               "changes nothing in a softmax.")
+NOT_SHIFTED = ("You subtract the largest from the scores and not from the sink, so that the sink grows or shrinks "
+               "against them. From both: exp(sink - largest).")
 
 EXERCISE = Exercise(
     id="3.3", name="with_sink", title="A place to look at nothing", minutes=20,
@@ -95,11 +117,17 @@ EXERCISE = Exercise(
                 "largest of a row, its sink among them, from scores and sink first. Or let softmax do it: put the sink "
                 "beside the scores as one more."),
         Mistake(shares(own_maximum, shift_sink=False),
-                "You subtract the largest score from the scores and not from the sink, so that the sink grows or "
-                "shrinks against them. From both: exp(sink - largest)."),
+                NOT_SHIFTED),
+        Mistake(shares(shift_sink=False), NOT_SHIFTED),
+        Mistake(shares(own_maximum, shift_sink=False, power=lambda own: 1.0),
+                "You add 1 to the sum, after the largest score was subtracted. The sink's part of the sum is "
+                "exp(sink - largest): it is learned, and it shrinks with the others."),
         Mistake(shares(own_maximum),
-                "You subtract the largest score, and a sink far above it still becomes infinite: the weights come out "
-                "right, the gradient is nan. The largest of a row is that of its scores and its sink."),
+                "You subtract the largest score, and a sink far above it still has an infinite power: the weights come "
+                "out right, their slopes are nan. The largest of a row is that of its scores and its sink."),
+        Mistake(lambda scores, sink: with_sink(scores, sink.detach()),
+                "The weights are right, and a slope is lost on its way back: item(), tolist(), detach() and "
+                "torch.tensor(...) cut it off. Work with the tensors themselves."),
         Mistake(shares(lambda scores, sink: torch.maximum(scores.max(), sink.max())),
                 "You subtract the largest of all rows. Where a row lies far below it, all its powers become 0. Take "
                 "each row's own: amax(dim=-1, keepdim=True), and its sink."),
@@ -114,6 +142,24 @@ EXERCISE = Exercise(
         Mistake(drop_wrong_end,
                 "The sink stands first, and you leave out the last column. Leave out the first, [..., 1:], or put the "
                 "sink last."),
+        Mistake(lambda scores, sink: torch.cat([scores, per_head(sink)], dim=-1).softmax(dim=-1)[..., :-1],
+                "In torch.cat nothing is repeated by itself, and each row needs its sink, (H, T, 1): "
+                "sink[:, None, None].expand(H, T, 1)."),
+        Mistake(lambda scores, sink: torch.cat([scores, sink], dim=-1).softmax(dim=-1)[..., :-1],
+                "What torch.cat joins must have equally many dimensions, and sink has one. One for each row is "
+                "(H, T, 1): sink[:, None, None].expand(H, T, 1)."),
+        Mistake(sinks_in_turns,
+                "The sinks have got into the wrong rows: repeat writes 0, 1, 0, 1, and view breaks the line elsewhere. "
+                "Add dimensions first, then spread them: sink[:, None, None].expand(H, T, 1)."),
+        Mistake(lambda scores, sink: joined(scores, sink.exp()).softmax(dim=-1)[..., :-1],
+                "You put exp(sink) beside the scores, and the softmax takes its power once more. The sink is a score "
+                "itself."),
+        Mistake(in_place_of_the_first,
+                "You write the sink over the score of the first token. That one stays; the sink is one more key, which "
+                "is no token."),
+        Mistake(lambda scores, sink: joined(scores, sink).softmax(dim=-2)[..., :-1],
+                "Your weights add up to 1 over the queries. Each query shares its unit among the keys and the sink: "
+                "softmax(dim=-1)."),
         Mistake(lambda scores, sink: joined(scores, sink, dim=1).softmax(dim=1)[:, :-1],
                 "Your weights are shares of a column. Each query shares its unit among the keys and the sink: the sink "
                 "is one more key, and the sum runs over the last dimension."),
@@ -121,7 +167,7 @@ EXERCISE = Exercise(
                        shape=lambda sink: sink[:, None]),
                 "Your sinks have the shape (H, 1), and its H meets T: an error, or, where both are equal, head and "
                 "query mixed up. They must be (H, 1, 1) to meet (H, T, 1): sink[:, None, None]."),
-        Mistake(shares(lambda scores, sink: torch.maximum(scores.amax(-1, keepdim=True), sink), shape=lambda sink: sink),
+        Mistake(shares(own_maximum, shape=lambda sink: sink),
                 "Your sinks have the shape (H,), and its H meets the last dimension, the keys. They must be (H, 1, 1): "
                 "sink[:, None, None]."),
         Mistake(shares(lambda scores, sink: scores.amax(-1)),
@@ -137,5 +183,6 @@ EXERCISE = Exercise(
            "softmax over T + 1 scores give?",
            "Bring the sinks to (H, T, 1) with sink[:, None, None].expand(H, T, 1), put them behind the scores with "
            "torch.cat over dim=-1, take the softmax, and leave the last column out: [..., :-1]."),
-    properties=(Property("the same number added to all scores and sinks changes nothing", changed_by_shift),),
+    properties=(Property("the same number added to all scores and sinks changes nothing", changed_by_shift),
+                Property("slopes stay finite under a high sink", loses_slopes)),
 )
