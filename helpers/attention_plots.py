@@ -2,10 +2,11 @@
 
     attention_plots.attention(pieces, weights, "it looks at the first token")       # weights: (T, T), from tracing
 """
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from helpers.plots import ACCENT, INK, QUIET, Picture, in_style, new_figure, picture, visible
@@ -87,13 +88,11 @@ def looks(pieces: Sequence[str], weights: Tensor, title: str, first: bool = True
 def draw_lines(area: Axes, pieces: Sequence[str], weights: Tensor, first: bool, least: float) -> str:
     """Draw looks as lines from a column of queries to a column of keys; returns the picture's words."""
     values, T = weights.detach().float().cpu().numpy(), len(pieces)                 # (T, T)
-    count = 0
     for q in range(T):
         for k in range(0 if first else 1, T):
             if values[q, k] >= least:
                 area.plot([0, 1], [q, k], color=ACCENT, linewidth=0.5 + 4 * values[q, k],
                           alpha=0.25 + 0.75 * values[q, k], solid_capstyle="butt")
-                count += 1
     for place, piece in enumerate(pieces):
         ink = QUIET if place == 0 and not first else INK
         for x, side in ((-0.04, "right"), (1.04, "left")):
@@ -103,7 +102,35 @@ def draw_lines(area: Axes, pieces: Sequence[str], weights: Tensor, first: bool, 
     area.set_yticks([])
     area.spines[:].set_visible(False)
     area.tick_params(length=0)
-    return f"Beside it {count} lines, one for each look of at least {least:.0%}."
+    return f"Beside it the same as lines, one for each look of at least {least:.0%}."
+
+
+@in_style
+def heads(scores: Mapping[str, Tensor], title: str, value_label: str = "score") -> Picture:
+    """Every head of a model at a glance: for each score a strip of layers by heads, brighter for more.
+
+    scores: name -> (layers, H), each from 0 to 1 (what lies below 0 is drawn as 0).
+    Raises ValueError for no score, more than six, or scores of different shapes.
+    """
+    shapes = {tuple(score.shape) for score in scores.values()}
+    if not 1 <= len(scores) <= 6 or len(shapes) != 1 or len(next(iter(shapes))) != 2:
+        raise ValueError(f"scores holds {len(scores)} of shapes {sorted(shapes)}; give 1 to 6, all (layers, H).")
+    figure, *areas = new_figure(9, *[1.75] * len(scores))
+    said = []
+    for area, (name, score) in zip(areas, scores.items(), strict=True):
+        values = score.detach().float().cpu().numpy()                               # (layers, H)
+        image = area.imshow(values.T, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        area.set(ylabel="head")
+        area.set_title(name, fontweight="normal", fontsize=10)
+        for axis, nbins in ((area.xaxis, 10), (area.yaxis, 5)):
+            axis.set_major_locator(MaxNLocator(nbins, integer=True))
+        layer, head = divmod(int(values.argmax()), values.shape[1])
+        said.append(f"{name}: most, {approximately(values.max(), 2)}, in head {head} of layer {layer}")
+    areas[-1].set_xlabel("layer")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.colorbar(image, ax=areas, fraction=0.03, pad=0.01, label=value_label)
+    layers, H = next(iter(shapes))
+    return picture(figure, f"{title}. {len(scores)} tables of {layers} layers by {H} heads. {'; '.join(said)}.")
 
 
 def check(pieces: Sequence[str], weights: Tensor) -> None:

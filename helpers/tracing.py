@@ -69,12 +69,13 @@ def logit_lens(model: Transformer, residual: Tensor) -> Tensor:
 
 @torch.no_grad()
 def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | None = None,
-             padding_mask: Tensor | None = None) -> Tensor:
+             padding_mask: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """Attention weights: how much each query (row) takes from each key (column), for every layer and head.
 
     The model itself never holds them, because its fast attention does not make them; they are worked out here from the
     residual stream. seen: a Trace, or ids (T,) or (B, T). layers: only these, in this order; None is all.
     padding_mask: (B, T), True where a token is real; only with ids (B, T).
+    residual: what `residuals` gave for these ids, if you have it: then the model is not run again.
     Returns (layers, H, T, T) or (B, layers, H, T, T). Raises ValueError for ids the model refuses, and unknown layers.
     """
     layers = range(model.config.layers) if layers is None else list(layers)
@@ -82,7 +83,7 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
     if isinstance(seen, Trace):
         ids, streams = seen.ids, seen.residual
     else:
-        ids, streams = seen, residuals(model, seen, padding_mask)
+        ids, streams = seen, residuals(model, seen, padding_mask) if residual is None else residual
     rows, T = (1 if ids.ndim == 1 else len(ids)), ids.shape[-1]
     streams = streams.view(rows, model.config.layers + 1, T, -1)                    # (B, layers + 1, T, C)
     places = model.places(model.positions(0, T, padding_mask, ids.device), seen=padding_mask)

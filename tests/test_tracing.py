@@ -1,10 +1,11 @@
 """Tracing: what is kept is what the model computed, and looking changes nothing."""
+import math
 import threading
 
 import pytest
 import torch
 
-from helpers import attention_plots, plots, tracing
+from helpers import attention_plots, plots, pretrained, tracing
 from helpers.proof import agree
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
@@ -169,3 +170,228 @@ def test_patterns_of_nothing_and_of_too_much_are_refused(model):
         tracing.patterns(model, torch.tensor([], dtype=torch.int64))
     with pytest.raises(ValueError, match="has 65 tokens; this model sees at most 64"):
         tracing.patterns(model, torch.ones(65, dtype=torch.int64))
+
+
+def test_a_residual_stream_that_is_there_is_not_worked_out_again(model, monkeypatch):
+    ids = torch.tensor([[1, 2, 3], [3, 2, 1]])
+    expected, residual = tracing.patterns(model, ids), tracing.residuals(model, ids)
+    monkeypatch.setattr(model, "hidden", None)                  # calling it would fail
+    agree(tracing.patterns(model, ids, residual=residual), expected, "given", "worked out")
+
+
+def test_half_precision_keeps_its_dtype(model, tokenizer):
+    ids = torch.tensor(tokenizer.encode("the cat sat"))
+    assert tracing.patterns(made("grouped").bfloat16(), ids % 41).dtype == torch.bfloat16
+
+
+PEERS = {
+    "llama": ("LlamaForCausalLM", "LlamaConfig",
+              dict(vocab_size=41, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
+                   num_key_value_heads=2, max_position_embeddings=32)),
+    "gpt2": ("GPT2LMHeadModel", "GPT2Config", dict(vocab_size=41, n_positions=32, n_embd=48, n_layer=3, n_head=4)),
+    "bert": ("BertModel", "BertConfig",
+             dict(vocab_size=41, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=80,
+                  max_position_embeddings=32)),
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+@torch.inference_mode()
+def test_patterns_are_those_of_transformers(name, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    model, config, settings = PEERS[name]
+    torch.manual_seed(0)
+    peer = getattr(transformers, model)(getattr(transformers, config)(**settings, attn_implementation="eager")).eval()
+    for parameter in peer.parameters():
+        parameter.normal_(mean=1.0 if parameter.ndim == 1 else 0.0, std=0.2)
+    peer.save_pretrained(tmp_path)
+    ids = draw_ids(3, 14)
+    theirs = torch.stack(peer(ids, output_attentions=True).attentions, dim=1)       # (B, layers, H, T, T)
+    assert theirs.std() > 0.05
+    agree(tracing.patterns(pretrained.from_folder(tmp_path), ids), theirs, "ours", "transformers", tol=1e-4)
+
+
+# Scores --------------------------------------------------------------------------------------------------------------
+
+
+def pattern(rows):
+    """A pattern (1, 1, T, T) of one layer and head."""
+    return torch.tensor(rows)[None, None]
+
+
+def loops(weights, wanted):
+    """Mean over queries of the weight on the wanted keys, over the queries that have any. wanted: (query, key) -> bool."""
+    T = len(weights)
+    sums = [sum(weights[q, k].item() for k in keys) for q in range(T) if (keys := [k for k in range(T) if wanted(q, k)])]
+    return sum(sums) / len(sums)
+
+
+def test_scores_of_a_pattern_that_is_known():
+    weights = pattern([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.5, 0.4, 0.1]])
+    agree(tracing.previous_token(weights), torch.tensor([[0.35]]), "previous token", "0.3 and 0.4")
+    agree(tracing.first_token(weights), torch.tensor([[0.4]]), "first token", "0.3 and 0.5")
+
+
+SCORES = {
+    "previous": (lambda weights, ids: tracing.previous_token(weights), lambda q, k, ids: k == q - 1),
+    "first": (lambda weights, ids: tracing.first_token(weights), lambda q, k, ids: k == 0 < q),
+    "induction": (tracing.induction, lambda q, k, ids: 0 < k < q and ids[k - 1] == ids[q]),
+    "duplicate": (tracing.duplicate_token, lambda q, k, ids: k < q and ids[k] == ids[q]),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_are_what_loops_give(name):
+    score, wanted = SCORES[name]
+    model = made("grouped")
+    ids = torch.tensor([[5, 7, 5, 9, 7, 7, 5, 9], [1, 2, 3, 4, 4, 4, 4, 2]])
+    weights = tracing.patterns(model, ids)
+    scores = score(weights, ids)
+    assert scores.shape == (2, 3, 6)
+    agree(scores[1], score(weights[1], ids[1]), "in a batch", "alone")
+    for text in (0, 1):
+        for layer, head in ((0, 0), (2, 5)):
+            expected = loops(weights[text, layer, head], lambda q, k: wanted(q, k, ids[text].tolist()))
+            assert math.isclose(scores[text, layer, head], expected, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("score", [tracing.induction, tracing.duplicate_token])
+def test_a_score_of_repeats_needs_repeats(score):
+    with pytest.raises(ValueError, match="ids holds no token twice"):
+        score(torch.ones(2, 3, 4, 4), torch.tensor([1, 2, 3, 4]))
+
+
+@pytest.mark.parametrize("ids", [torch.ones(5, dtype=torch.int64), torch.ones(1, 4, dtype=torch.int64)])
+def test_patterns_and_ids_must_belong_together(ids):
+    with pytest.raises(ValueError, match=r"ids has shape .* and patterns \(2, 3, 4, 4\)"):
+        tracing.induction(torch.ones(2, 3, 4, 4), ids)
+
+
+@pytest.mark.parametrize("score", [tracing.previous_token, tracing.first_token])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 5), (3, 1, 1)])
+def test_what_is_no_pattern_is_refused(score, shape):
+    with pytest.raises(ValueError, match="of at least two tokens"):
+        score(torch.ones(shape))
+
+
+def copying_model():
+    """One layer that reads (its head 1 hands on what it sees, and head 0 its opposite), after a layer of silence."""
+    model = Transformer(Config(vocabulary=8, context=4, d_model=8, layers=2, heads=2, positions="none"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.zero_()
+        model.embed.weight.copy_(torch.eye(8))
+        second = model.blocks[1].attention                      # values of head h: the h-th half of the vector
+        second.qkv.weight[16:] = torch.eye(8)
+        second.out.weight.copy_(torch.diag(torch.tensor([-1.0] * 4 + [1.0] * 4)))
+    return model.eval()
+
+
+def test_a_head_that_hands_on_what_it_sees_copies():
+    scores = tracing.copying(copying_model(), torch.tensor([4, 5, 6, 7]), top=1)
+    assert scores.shape == (2, 2) and scores[1, 1] == 1
+    assert tracing.copying(copying_model(), torch.tensor([0, 1, 2, 3]), top=1)[1, 0] == 0
+
+
+def test_an_encoder_copies_nothing():
+    with pytest.raises(ValueError, match="model gives hidden and norms after"):
+        tracing.copying(made("encoder"), torch.tensor([1, 2]))
+
+
+# Ablation ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["grouped", "alibi", "encoder"])
+def test_a_head_without_its_columns_is_a_head_taken_out(kind):
+    model, ids = made(kind), draw_ids(3, 9)
+    with tracing.without(model, [(0, 2), (2, 5), (0, 4)]):
+        ours = model(ids)
+    cut = made(kind)
+    for layer, head in ((0, 2), (2, 5), (0, 4)):
+        cut.blocks[layer].attention.out.weight[:, head * 8:head * 8 + 8] = 0
+    agree(ours, cut(ids), "without", "weights at zero")
+    assert not torch.allclose(ours, model(ids), atol=1e-3)
+
+
+def test_means_are_what_the_heads_say_on_average():
+    model, ids = made("grouped"), draw_ids(5, 9)
+    kept = []
+    model.blocks[1].attention.out.register_forward_pre_hook(lambda module, inputs: kept.append(inputs[0]))
+    means = tracing.head_means(model, ids)
+    assert means.shape == (3, 6, 8)
+    agree(means[1], kept[0].reshape(45, 6, 8).mean(dim=0), "means", "by hand")
+    one = draw_ids(1, 1)
+    means = tracing.head_means(model, one)                      # of one token: the mean is what it says
+    with tracing.without(model, [(0, 3), (1, 1)], means):
+        changed = model(one)
+    agree(changed, model(one), "its own mean", "as it was")
+
+
+def test_heads_come_back_also_after_an_error():
+    model, ids = made("grouped"), draw_ids(2, 7)
+    before = model(ids)
+    with pytest.raises(RuntimeError, match="stop"):
+        with tracing.without(model, [(1, 1)]):
+            raise RuntimeError("stop")
+    agree(model(ids), before, "after an error", "before", tol=0)
+    with tracing.without(model, [(1, 1)]), tracing.without(model, [(1, 2)]):
+        both = model(ids)
+    with tracing.without(model, [(1, 1), (1, 2)]):
+        agree(model(ids), both, "one block", "one in the other", tol=0)
+    with tracing.without(model, []):
+        agree(model(ids), before, "without nothing", "before", tol=0)
+
+
+@pytest.mark.parametrize("heads, sentence", [
+    ([(0, 0), (3, 0)], r"layer is 3; this model's are 0 to 2\."), ([(0, 6)], r"head is 6; this model's are 0 to 5\."),
+    ([(0, -1)], r"head is -1; this model's are 0 to 5\.")])
+def test_a_head_that_is_not_there_is_refused(heads, sentence):
+    model = made("grouped")
+    with pytest.raises(ValueError, match=sentence):
+        with tracing.without(model, heads):
+            pass
+    assert not any(block.attention.out._forward_pre_hooks for block in model.blocks)
+
+
+def test_means_of_another_model_are_refused():
+    with pytest.raises(ValueError, match=r"means has shape \(2, 6, 8\); give \(3, 6, 8\), from head_means"):
+        with tracing.without(made("grouped"), [(0, 0)], torch.zeros(2, 6, 8)):
+            pass
+
+
+# Pictures ------------------------------------------------------------------------------------------------------------
+
+
+PIECES = ["The", " cat", "\n", " sat"]
+WEIGHTS = torch.tensor([[1.0, 0, 0, 0], [0.9, 0.1, 0, 0], [0.2, 0.7, 0.1, 0], [0.6, 0.1, 0.2, 0.1]])
+
+
+@pytest.mark.parametrize("draw", [attention_plots.attention, attention_plots.looks])
+def test_a_picture_of_attention_says_where_the_last_tokens_look(draw):
+    shown = draw(PIECES, WEIGHTS, "A head rests")
+    assert shown.alt.startswith("A head rests. A map of 4 queries by 4 keys.") and "“␣sat” at “The” (≈0.6)" in shown.alt
+    hidden = draw(PIECES, WEIGHTS, "Beyond the first", first=False)
+    assert "4 queries by 3 keys" in hidden.alt and "“␣sat” at “⏎” (≈0.2)" in hidden.alt
+    assert hidden.png != shown.png
+    draw(PIECES, WEIGHTS.T, "An encoder looks ahead")
+    draw(PIECES, torch.eye(4), "Nothing beyond itself", first=False)
+
+
+@pytest.mark.parametrize("pieces, weights, sentence", [
+    (["a"], torch.ones(1, 1), "pieces holds 1 tokens; give 2 to 48"),
+    (["a"] * 49, torch.ones(49, 49), "pieces holds 49 tokens; give 2 to 48"),
+    (PIECES, torch.ones(4, 5), r"weights has shape \(4, 5\); give \(4, 4\), queries by keys")])
+def test_attention_that_cannot_be_drawn_is_refused(pieces, weights, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        attention_plots.attention(pieces, weights, "title")
+
+
+def test_all_heads_at_a_glance():
+    score = torch.zeros(5, 3)
+    score[4, 1] = 0.5
+    picture = attention_plots.heads({"one": score, "two": score + 0.25}, "Few heads")
+    assert "2 tables of 5 layers by 3 heads" in picture.alt and "one: most, ≈0.5, in head 1 of layer 4" in picture.alt
+    for scores in ({}, {"one": score, "two": score.T}, {"one": score[0]}):
+        with pytest.raises(ValueError, match="scores holds"):
+            attention_plots.heads(scores, "title")
