@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import corpora, pretrained, retrieval, vector_store
+from helpers import assets, corpora, pretrained, retrieval, retrieval_plots, sentences, vector_store
+from helpers.gguf_file import GGUF
 from helpers.proof import agree
 from helpers.retrieval import VectorStore, chunk, embed
+from helpers.tokenizer import BPETokenizer
 from small_models import DEVICES
 
 C = 12                                                          # width of the small stores
@@ -190,8 +192,8 @@ def test_a_short_text_is_one_passage_as_it_is(wordpiece):
     (("a text", 7), "limit is 7; give at least 8 tokens."),
     (("a text", 20, 11), "overlap is 11; give 0 to 10, half of limit."),
     (("a text", 20, -1), "overlap is -1; give 0 to 10, half of limit."),
-    (("short " + "qzxv" * 20, 8, 0), "limit is 8, and 'qzxvqzxvqzxvqzxvqzxvqzxvqzxvqzxvqzxvqzxv' alone has more tokens; "
-                                     "give a larger limit."),
+    (("short " + "qzxv" * 20, 8, 0),
+     f"limit is 8, and {'qzxv' * 10!r} alone has more tokens; give a larger limit."),
 ])
 def test_what_cannot_be_cut_is_refused(wordpiece, arguments, sentence):
     text, *rest = arguments
@@ -293,8 +295,8 @@ def spoilt(change):
     ((texts(3), spoilt(lambda rows: rows.__setitem__(1, 0))), "vectors holds a vector of zeros, which points nowhere"),
     ((texts(3), np.array([["a"] * C] * 3)), "give numbers of shape (3, 12)."),
     ((texts(3), vectors(3), ["a", "b"]), "ids holds 2 for 3 texts; give one for each."),
-    ((texts(3), vectors(3), ["a", "b", "a"]), "ids holds 'a', which another text has; give each text an id of its own."),
-    ((texts(3), vectors(3), ["a", "7", "b"]), "ids holds '7', which another text has; give each text an id of its own."),
+    ((texts(3), vectors(3), list("aba")), "ids holds 'a', which another text has; give each text an id of its own."),
+    ((texts(3), vectors(3), list("a7b")), "ids holds '7', which another text has; give each text an id of its own."),
     ((texts(3), vectors(3), None, [{}]), "metadata holds 1 for 3 texts; give one for each."),
 ])
 def test_what_cannot_be_stored_is_refused_whole(full, arguments, sentence):
@@ -326,8 +328,8 @@ def test_an_empty_store_says_so(store, search):
 
 
 @pytest.mark.parametrize("model, width, sentence", [
-    ("other", C, "model is 'other', and {path} holds vectors of 'm', which cannot be compared with them; give that model,"
-                 " or another path."),
+    ("other", C, "model is 'other', and {path} holds vectors of 'm', which cannot be compared with them; give that "
+                 "model, or another path."),
     ("m", 11, "width is 11, and {path} holds vectors of 12 numbers; give that width, or another path."),
     ("", C, "model is ''; give the name of the model that makes the vectors."),
     ("m", 0, "width is 0; give the number of numbers in a vector, such as 384."),
@@ -342,7 +344,7 @@ def test_a_store_of_another_model_or_width_is_refused_and_kept(full, path, model
 def test_other_peoples_files_are_refused_and_kept(path, tmp_path):
     with duckdb.connect(str(path)) as db:
         db.execute("CREATE TABLE sales AS SELECT 42 AS sum")
-    with pytest.raises(ValueError, match="is a DuckDB file with the tables sales and no vector store; give another path"):
+    with pytest.raises(ValueError, match="is a DuckDB file with the tables sales and no vector store; give another"):
         VectorStore(path, model="m", width=C)
     with duckdb.connect(str(path)) as db:
         assert db.execute("SELECT sum FROM sales").fetchall() == [(42,)]
@@ -489,13 +491,18 @@ def test_the_memory_is_not_read_again_while_nothing_changes(full, path, monkeypa
 
 
 def test_it_waits_for_another_process_and_says_so_when_that_takes_too_long(full, path):
-    holder = start(path, f"import duckdb; db = duckdb.connect({str(path)!r}); print('held', flush=True); time.sleep(60)")
+    holder = start(path, f"""
+import duckdb
+db = duckdb.connect({str(path)!r})
+print('held', flush=True)
+time.sleep(60)
+""")
     try:
         assert holder.stdout.readline() == "held\n"
         full.wait = 0.3
         began = time.monotonic()
-        with pytest.raises(TimeoutError, match="has been open in another program for 0.3 seconds; close it there, or give"
-                                               " a longer wait. DuckDB says: .*lock"):
+        with pytest.raises(TimeoutError, match="has been open in another program for 0.3 seconds; close it there, or "
+                                               "give a longer wait. DuckDB says: .*lock"):
             full.add(["late"], vectors(1))
         assert 0.3 <= time.monotonic() - began < 5
         full.wait = 30.0
@@ -547,3 +554,42 @@ def test_a_batch_that_fails_in_the_middle_leaves_nothing(full, monkeypatch):
         full.add(texts(10), vectors(10))
     monkeypatch.undo()
     assert len(calls) == 3 and len(full) == 50 and len(full.vectors()) == 50
+
+
+# The lesson's sentences, and its picture -----------------------------------------------------------------------------
+
+
+def test_every_sentence_ends_in_its_word_which_is_one_token():
+    tokenizer = BPETokenizer.from_gguf(GGUF(assets.path("smollm2.gguf")))
+    for word, two in sentences.senses().items():
+        id, = tokenizer.encode(f" {word}")
+        for sense in two:
+            assert len(sense) == (24 if word == "Python" else 5) == len(set(sense))
+            for sentence in sense:
+                assert tokenizer.encode(sentence)[-1] == id and tokenizer.encode(sentence).count(id) == 1
+    python, = tokenizer.encode(" Python")
+    for beginning, *ends in sentences.late_senses():
+        assert tokenizer.encode(beginning)[-1] == python
+        assert all(tokenizer.encode(beginning + end).count(python) == 1 for end in ends)
+
+
+def test_pairs_are_two_different_sentences_and_questions_name_topics_that_there_are():
+    assert len(sentences.pairs("same")) == 30 and len(sentences.pairs("changed")) == 16
+    assert all(one != other and one and other for kind in ("same", "changed") for one, other in sentences.pairs(kind))
+    topics = corpora.python_docs()
+    assert len(sentences.questions()) == 57
+    assert all(right and right <= topics.keys() for right in sentences.questions().values())
+    with pytest.raises(ValueError, match="kind is 'opposite'; choose one of same, changed."):
+        sentences.pairs("opposite")
+
+
+def test_the_picture_says_in_words_what_it_shows():
+    hits = [(0.71, "break", 'The "break"\nstatement ends a loop.'), (0.5, "for", "*" * 40 + "\nThe for " + "x" * 200)]
+    found = retrieval_plots.found("stop", {"by meaning": hits, "by words": hits[1:]}, right={"break"})
+    assert found.png.startswith(b"\x89PNG") and found.alt == (
+        'Found. The query: “stop”. by meaning: ≈0.71 break ✓, “The "break" statement ends a loop.”; ≈0.5 for, “The for '
+        f'{"x" * 31}…”. by words: ≈0.5 for, “The for {"x" * 31}…”.')
+    with pytest.raises(ValueError, match="lists holds 0; give 1 to 4 ways to search."):
+        retrieval_plots.found("stop", {})
+    with pytest.raises(ValueError, match=r"lists\['x'\] is empty; give at least one passage."):
+        retrieval_plots.found("stop", {"x": []})
