@@ -134,7 +134,8 @@ def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] |
     if len(groups) > 1:
         area.legend(frameon=False, fontsize=8.5)
     said = [f"{name}: {quoted([label.strip() for label in labels])}" for name, (labels, _) in groups.items()]
-    return picture(figure, f"{title}. A map with {x_label} from left to right and {y_label} upwards. {'; '.join(said)}.")
+    return picture(figure, f"{title}. A map with {x_label} from left to right and {y_label} upwards. "
+                           f"{'; '.join(said)}.")
 
 
 def sides(names: Sequence[str], spots: np.ndarray) -> list[tuple[int, int]]:
@@ -154,7 +155,7 @@ def sides(names: Sequence[str], spots: np.ndarray) -> list[tuple[int, int]]:
     return chosen
 
 
-WRITTEN = 12                                                 # rows and columns up to which numbers and names are written
+WRITTEN = 12                                                 # rows and columns up to which numbers are written
 
 
 @in_style
@@ -197,8 +198,8 @@ def heat(values: Sequence[Sequence[float]] | Tensor, rows: Sequence[str] | None,
         place = " and ".join(f"“{visible(labels[at])}”" if labels is not None else str(at)
                              for labels, at in zip(names, (int(row), int(column))))
         said = f" The most, {approximately(shown.max())}, stands at {place}; the least is {approximately(shown.min())}."
-    return picture(figure, f"{title}. A table of colours, {R} rows ({y_label}) by {C} columns ({x_label}), brighter for "
-                           f"more {value_label}.{said}")
+    return picture(figure, f"{title}. A table of colours, {R} rows ({y_label}) by {C} columns ({x_label}), brighter "
+                           f"for more {value_label}.{said}")
 
 
 def check(series: Mapping[str, object], lengths: Iterable[tuple[int, int]]) -> None:

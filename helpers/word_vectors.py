@@ -39,7 +39,7 @@ class WordVectors:
 
     @classmethod
     def of_model(cls, model: "Transformer", tokenizer: "BPETokenizer") -> "WordVectors":
-        """The embedding table of a model, for those of its tokens that are a space and then letters a to z: whole words.
+        """The embedding table of a model, for those of its tokens that are a space and then letters: whole words.
 
         The space is not part of the word's name here: the row of " king" is that of "king".
         """

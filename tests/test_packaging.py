@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 RANGES = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["dependencies"])]
-DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow"}      # where the imported name is another
+DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}      # where the imported name is another
 
 
 def versions(file):
