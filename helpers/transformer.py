@@ -21,7 +21,7 @@ __all__ = ["Attention", "Block", "Config", "KVCache", "MLP", "Transformer", "att
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention (Vaswani et al., 2017): each query gets a mixture of the values.
+    """Scaled dot-product attention (Vaswani et al., 2017): each query gets a mixture of the values. Lesson 03 builds it.
 
     q: (..., H, T, D); k, v: (..., K, S, D) with H a multiple of K, or (T, D) and (S, D) for one head.
     causal: the queries are the last T of S tokens, and none sees a later one.

@@ -88,8 +88,8 @@ def test_names_of_points_that_lie_together_stand_on_different_sides():
 def test_a_table_of_colours_says_where_the_most_stands():
     scores = torch.tensor([[0.5, -torch.inf], [0.25, 2.0], [0.1, 0.2]])
     drawn = charts.heat(scores, ["a", " b", "c"], ["d", "e"], "It looks back", "looked at", "looks", "weight")
-    assert drawn.alt == ("It looks back. A table of colours, 3 rows (looks) by 2 columns (looked at), brighter for more "
-                         "weight. The most, ≈2, stands at “␣b” and “e”; the least is ≈0.1.")
+    assert drawn.alt == ("It looks back. A table of colours, 3 rows (looks) by 2 columns (looked at), brighter for "
+                         "more weight. The most, ≈2, stands at “␣b” and “e”; the least is ≈0.1.")
     large = charts.heat(torch.eye(40), None, None, "A line", "column", "row", "value")
     assert "40 rows (row) by 40 columns (column)" in large.alt and "stands at 0 and 0" in large.alt
 
