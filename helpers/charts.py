@@ -139,10 +139,10 @@ def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] |
 
 
 def sides(names: Sequence[str], spots: np.ndarray) -> list[tuple[int, int]]:
-    """Where the name of each point (N, 2) stands, (right or left, up or down), so that few names cover each other."""
+    """Where the name of each point (N, 2) stands, (right or left, up or down), so that it covers little else."""
     spread = np.ptp(spots, axis=0) * 1.24                                        # with the margins of the map
     places = spots / np.where(spread > 0, spread, 1)                             # (N, 2)  in parts of the map
-    taken: list[np.ndarray] = []                                                 # middles and half sizes of the names
+    taken = [np.array([*place, 0.006, 0.01]) for place in places]                # middles and half sizes: points, names
     chosen = []
     for name, place in zip(names, places):
         half = np.array([0.0055 * len(name) + 0.004, 0.018])

@@ -21,7 +21,8 @@ def rope_angles(context: int, head_size: int, base: float) -> Tensor:
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al., 2021): turn each pair (x[i], x[i + D/2]) by an angle that grows with position.
 
-    x: (B, T, H, D); cos, sin: (1 or B, T, 1, D), with sin negative in its first half. Returns (B, T, H, D). Lesson 03b builds it.
+    x: (B, T, H, D); cos, sin: (1 or B, T, 1, D), with sin negative in its first half. Returns (B, T, H, D).
+    Lesson 03b builds it.
     """
     partners = x.roll(x.shape[-1] // 2, dims=-1)            # (B, T, H, D), each number where its partner stood
     return torch.addcmul(x * cos, partners, sin)            # x cos + partners sin, in two steps and not three

@@ -21,12 +21,12 @@ __all__ = ["Attention", "Block", "Config", "KVCache", "MLP", "Transformer", "att
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention (Vaswani et al., 2017): each query gets a mixture of the values. Lesson 03 builds it.
+    """Scaled dot-product attention (Vaswani et al., 2017): each query gets a mixture of the values.
 
     q: (..., H, T, D); k, v: (..., K, S, D) with H a multiple of K, or (T, D) and (S, D) for one head.
     causal: the queries are the last T of S tokens, and none sees a later one.
     mask: instead of causal, a bool (..., T, S) that is True where a query may look, or a float added to the scores.
-    Returns (..., H, T, D). Raises ValueError when the shapes do not fit together.
+    Returns (..., H, T, D). Lesson 03 builds it. Raises ValueError when the shapes do not fit together.
     """
     T, S = q.shape[-2], k.shape[-2]
     grouped = q.ndim == k.ndim > 2 and q.shape[-3] != k.shape[-3]       # several query heads to one key-value head
