@@ -52,6 +52,9 @@ def residuals(model: Transformer, ids: Tensor, padding_mask: Tensor | None = Non
     ids: (T,), or a batch (B, T) with, if need be, a padding_mask (B, T), True where a token is real.
     Returns (layers + 1, T, C) or (B, layers + 1, T, C). Raises ValueError for ids that the model refuses.
     """
+    if not isinstance(ids, Tensor) or ids.ndim not in (1, 2):
+        kind = tuple(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
+        raise ValueError(f"ids is {kind}; give a tensor of token ids, (T,) or (B, T).")
     kept: list[Tensor] = []
     model.hidden(ids[None] if ids.ndim == 1 else ids, padding_mask=padding_mask, keep=kept)
     streams = torch.stack(kept, dim=1)                                              # (B, layers + 1, T, C)
@@ -73,7 +76,9 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
     """Attention weights: how much each query (row) takes from each key (column), for every layer and head.
 
     The model itself never holds them, because its fast attention does not make them; they are worked out here from the
-    residual stream. seen: a Trace, or ids (T,) or (B, T). layers: only these, in this order; None is all.
+    residual stream. Lesson 03c builds it.
+
+    seen: a Trace, or ids (T,) or (B, T). layers: only these, in this order; None is all.
     padding_mask: (B, T), True where a token is real; only with ids (B, T).
     residual: what `residuals` gave for these ids, if you have it: then the model is not run again.
     Returns (layers, H, T, T) or (B, layers, H, T, T). Raises ValueError for ids the model refuses, and unknown layers.
@@ -85,6 +90,9 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
     else:
         ids, streams = seen, residuals(model, seen, padding_mask) if residual is None else residual
     rows, T = (1 if ids.ndim == 1 else len(ids)), ids.shape[-1]
+    if streams.shape != (*ids.shape[:-1], model.config.layers + 1, T, model.config.d_model):
+        raise ValueError(f"residual has shape {tuple(streams.shape)} and ids {tuple(ids.shape)}; give what residuals "
+                         "gave for these ids and this model.")
     streams = streams.view(rows, model.config.layers + 1, T, -1)                    # (B, layers + 1, T, C)
     places = model.places(model.positions(0, T, padding_mask, ids.device), seen=padding_mask)
     if places.mask is None and model.config.causal:
@@ -98,7 +106,7 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
 
 
 def weights_of(attention: Attention, x: Tensor, places: Places) -> Tensor:
-    """Attention weights (B, H, T, T) of one layer. x: (B, T, C), what it reads. Its forward pass, as far as the softmax."""
+    """Attention weights (B, H, T, T) of a layer that reads x, (B, T, C): its forward pass as far as the softmax."""
     H, K, D = attention.config.heads, attention.config.kv_heads, attention.config.head_size
     B, T, _ = x.shape
     qkv, rows = attention.qkv, (H + K) * D                                          # the values are not needed
@@ -118,11 +126,11 @@ def weights_of(attention: Attention, x: Tensor, places: Places) -> Tensor:
     return (scores + places.mask).softmax(dim=-1)               # ALiBi: a penalty that grows with distance
 
 
-# What a head does, as a number: patterns (..., H, T, T) to (..., H), such as (layers, H) for one text ---------------------
+# What a head does, as a number: patterns (..., H, T, T) to (..., H), such as (layers, H) for one text -----------------
 
 
 def previous_token(patterns: Tensor) -> Tensor:
-    """Mean weight on the token one back, over all tokens but the first (Elhage et al., 2021; 1 is all of it)."""
+    """Mean weight on the token one back, over all tokens but the first (Elhage et al., 2021). Lesson 03c builds it."""
     check_patterns(patterns)
     return patterns.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)              # (..., H)
 
@@ -196,7 +204,7 @@ def copying(model: Transformer, ids: Tensor, top: int = 5) -> Tensor:
     return scores
 
 
-# What happens without a head ----------------------------------------------------------------------------------------------
+# What happens without a head ------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()

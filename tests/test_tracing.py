@@ -165,6 +165,18 @@ def test_a_layer_that_is_not_there_is_refused(model, layer):
         tracing.patterns(model, torch.tensor([1, 2]), layers=[layer])
 
 
+@pytest.mark.parametrize("ids, sentence", [([1, 2], "ids is list; give a tensor"), (torch.tensor(1), r"ids is \(\); ")])
+def test_what_are_no_ids_is_refused(model, ids, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tracing.patterns(model, ids)
+
+
+def test_the_residual_stream_of_another_text_is_refused(model):
+    one, other = torch.tensor([1, 2, 3]), torch.tensor([1, 2])
+    with pytest.raises(ValueError, match=r"residual has shape \(6, 2, 24\) and ids \(3,\)"):
+        tracing.patterns(model, one, residual=tracing.residuals(model, other))
+
+
 def test_patterns_of_nothing_and_of_too_much_are_refused(model):
     with pytest.raises(ValueError, match="with at least one token"):
         tracing.patterns(model, torch.tensor([], dtype=torch.int64))
@@ -220,9 +232,10 @@ def pattern(rows):
 
 
 def loops(weights, wanted):
-    """Mean over queries of the weight on the wanted keys, over the queries that have any. wanted: (query, key) -> bool."""
+    """Mean weight on the wanted keys, over the queries that have any. wanted: (query, key) -> bool."""
     T = len(weights)
-    sums = [sum(weights[q, k].item() for k in keys) for q in range(T) if (keys := [k for k in range(T) if wanted(q, k)])]
+    every = [[k for k in range(T) if wanted(q, k)] for q in range(T)]
+    sums = [sum(weights[q, k].item() for k in keys) for q, keys in enumerate(every) if keys]
     return sum(sums) / len(sums)
 
 
