@@ -12,6 +12,7 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class VectorStore:
             names = [str(past + i) for i in range(len(texts))] if ids is None else [str(name) for name in ids]
             taken = {name for name, in db.execute("SELECT id FROM passages WHERE id IN (SELECT unnest(?::VARCHAR[]))",
                                                   [names]).fetchall()}
-            if twice := taken or {name for name in names if names.count(name) > 1} if ids is not None else taken:
+            if twice := taken | {name for name, times in Counter(names).items() if times > 1}:
                 raise ValueError(f"ids holds {min(twice)!r}, which another text has; give each text an id of its own.")
             vector = f"array_value({', '.join(f'c{c}' for c in range(self.width))})"
             for i in range(0, len(rows), SLICE):
