@@ -35,7 +35,7 @@ def embed(texts: Sequence[str], encoder: Transformer, tokenizer: "Tokenizer") ->
     """Vectors of texts (Reimers and Gurevych, 2019): the mean of the hidden states of their tokens, at unit length.
 
     Returns (N, C), float32, on the CPU. Texts of about the same length are padded to one length and run together; a
-    progress bar is shown when it takes more than two seconds. Lesson 02b builds it.
+    progress bar is shown when it takes more than two seconds. Lesson 02c builds it.
     Raises ValueError for an empty text, and for one longer than the encoder's context: nothing is ever cut off.
     """
     if isinstance(texts, str) or len(texts) == 0:

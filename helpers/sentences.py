@@ -1,4 +1,4 @@
-"""The course's own sentences and questions: many cases for what lesson 02b measures, written before it was measured.
+"""The course's own sentences and questions: many cases for what lesson 02c measures, written before it was measured.
 
     senses()["Python"]           # (24 sentences about the snake, 24 about the language), each ending in " Python"
     late_senses()                # the same beginning with two ends: [("Yesterday I saw a Python", end, other end), ...]

@@ -1,4 +1,4 @@
-"""Other right answers to the exercises of lessons 02 and 02b."""
+"""Other right answers to the exercises of lessons 02 to 02c."""
 import math
 
 import torch

@@ -1,4 +1,4 @@
-"""The exercises of lessons 02 and 02b, Embeddings and Meaning at work, a module each."""
+"""The exercises of lessons 02 to 02c, on embeddings, a module each."""
 from helpers.exercises.lesson_02 import (
     analogy, diverse, lookup_gradient, ppmi, sentence_vectors, without_common)
 
