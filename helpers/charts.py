@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from torch import Tensor
 
@@ -112,11 +114,14 @@ def places(groups: Mapping[str, tuple[Sequence[str], Sequence[Sequence[float]] |
     """A map: points with their names beside them, one colour and shape for each group.
 
     groups: name -> (labels, points), the points (N, 2).
-    Raises ValueError when there is nothing to draw, too much, or a label has no point.
+    Raises ValueError when there is nothing to draw, too much, a label has no point, or a point is not two numbers.
     """
     check(groups, ((len(labels), len(points)) for labels, points in groups.values()))
+    tables = {name: as_array(points) for name, (_, points) in groups.items()}
+    if wrong := [name for name, table in tables.items() if table.ndim != 2 or table.shape[1] != 2]:
+        raise ValueError(f"groups {wrong[0]!r} has points of shape {tables[wrong[0]].shape}; give (N, 2).")
     figure, area = new_figure(8, 5.2)
-    spots = np.concatenate([np.asarray(points, dtype=float) for _, points in groups.values()])       # (N, 2)
+    spots = np.concatenate(list(tables.values()))                                # (N, 2)
     names = [visible(label.strip() or label, 24) for labels, _ in groups.values() for label in labels]
     colours = [COLOURS[number] for number, (labels, _) in enumerate(groups.values()) for _ in labels]
     first = 0
@@ -144,11 +149,12 @@ def sides(names: Sequence[str], spots: np.ndarray) -> list[tuple[int, int]]:
     places = spots / np.where(spread > 0, spread, 1)                             # (N, 2)  in parts of the map
     taken = [np.array([*place, 0.006, 0.01]) for place in places]                # middles and half sizes: points, names
     chosen = []
-    for name, place in zip(names, places):
+    for own, (name, place) in enumerate(zip(names, places)):
         half = np.array([0.0055 * len(name) + 0.004, 0.018])
         boxes = {side: np.concatenate([place + side * (half + 0.006), half])
                  for side in ((1, 1), (1, -1), (-1, 1), (-1, -1))}
-        covers = {side: sum(bool((np.abs(box[:2] - other[:2]) < box[2:] + other[2:]).all()) for other in taken)
+        covers = {side: sum(bool((np.abs(box[:2] - other[:2]) < box[2:] + other[2:]).all())
+                            for at, other in enumerate(taken) if at != own)
                   for side, box in boxes.items()}
         chosen.append(min(covers, key=covers.get))                               # the first of those that cover least
         taken.append(boxes[chosen[-1]])
@@ -166,7 +172,7 @@ def heat(values: Sequence[Sequence[float]] | Tensor, rows: Sequence[str] | None,
     values: (R, C); what is -inf or nan stays white. rows, columns: a name for each; None counts them from 0.
     Raises ValueError when it is no table, or names and numbers are not equally many.
     """
-    table = np.asarray(values.detach().float().cpu() if isinstance(values, Tensor) else values, dtype=float)
+    table = as_array(values)
     names = (rows, columns)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"values has shape {table.shape}; give a table of rows and columns, with at least one number.")
@@ -176,13 +182,7 @@ def heat(values: Sequence[Sequence[float]] | Tensor, rows: Sequence[str] | None,
     shown = np.ma.masked_invalid(table)
     R, C = table.shape
     figure, area = new_figure(min(9, 3.6 + 0.5 * C), min(6, 1.5 + 0.34 * R))
-    colours = matplotlib.colormaps["cividis"].with_extremes(bad="white")
-    image = area.imshow(shown, aspect="auto", interpolation="nearest", cmap=colours)
-    if max(R, C) <= WRITTEN:
-        for row, column in np.argwhere(~np.ma.getmaskarray(shown)):
-            bright = image.norm(table[row, column]) > 0.5
-            area.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8.5,
-                      color=INK if bright else "white")
+    image = draw_heat(area, table)
     for axis, labels in zip((area.yaxis, area.xaxis), names):
         if labels is None:
             axis.set_major_locator(MaxNLocator(integer=True))
@@ -200,6 +200,29 @@ def heat(values: Sequence[Sequence[float]] | Tensor, rows: Sequence[str] | None,
         said = f" The most, {approximately(shown.max())}, stands at {place}; the least is {approximately(shown.min())}."
     return picture(figure, f"{title}. A table of colours, {R} rows ({y_label}) by {C} columns ({x_label}), brighter "
                            f"for more {value_label}.{said}")
+
+
+def draw_heat(area: Axes, table: np.ndarray, low: float | None = None, high: float | None = None,
+              missing: str = "white") -> AxesImage:
+    """Draw a table (R, C) into axes as colours, with numbers where there is room; returns what a colour bar needs.
+
+    low, high: the numbers of the darkest and the brightest colour; None takes those of the table.
+    missing: the colour of what is -inf or nan.
+    """
+    shown = np.ma.masked_invalid(table)
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad=missing)
+    image = area.imshow(shown, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=high)
+    if max(table.shape) <= WRITTEN:
+        for row, column in np.argwhere(~np.ma.getmaskarray(shown)):
+            bright = image.norm(table[row, column]) > 0.5
+            area.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8.5,
+                      color=INK if bright else "white")
+    return image
+
+
+def as_array(values: Sequence[Sequence[float]] | Tensor) -> np.ndarray:
+    """Numbers, wherever they lie, for matplotlib."""
+    return np.asarray(values.detach().float().cpu() if isinstance(values, Tensor) else values, dtype=float)
 
 
 def check(series: Mapping[str, object], lengths: Iterable[tuple[int, int]]) -> None:

@@ -121,18 +121,17 @@ def python_docs() -> dict[str, str]:
     return dict(sorted(topics.items()))
 
 
-@functools.cache
 def word_pairs() -> dict[str, tuple[tuple[str, str], ...]]:
     """Pairs of words in the same relation, by its name: capital, past, opposite and others; our own lists."""
     return {kind: tuple(tuple(pair.split()) for pair in text.split(",")) for kind, text in _words()["pairs"].items()}
 
 
-@functools.cache
 def word_groups() -> dict[str, tuple[str, ...]]:
     """Words of a kind, by its name: country, animal, food and others; our own lists."""
     return {kind: tuple(text.split()) for kind, text in _words()["groups"].items()}
 
 
+@functools.cache
 def _words() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
 

@@ -67,13 +67,20 @@ class WordVectors:
 
         query: a word, which is then left out itself, or a vector (C,), measured from the mean of the table.
         without: words that must not be answers.
-        Raises ValueError for an unknown word, a vector of another width, and a k for which there are too few words.
+        Raises ValueError for an unknown word, a vector of another width, of length 0 or with nan, and a k for which
+        there are too few words.
         """
+        if isinstance(without, str):
+            raise ValueError(f"without is {without!r}; give a list of words.")
         if isinstance(query, str):
             without, query = (query, *without), self.vector(query)
         elif query.shape != self.unit.shape[1:]:
             raise ValueError(f"query has shape {tuple(query.shape)}; give a vector {tuple(self.unit.shape[1:])}.")
-        barred = {self.place[word] for word in without if word in self.place}
+        elif not (query.isfinite().all() and query.any()):
+            raise ValueError("query holds nan or inf, or nothing but 0; a vector without a direction is near nothing.")
+        for word in without:
+            self.vector(word)                               # refuses an unknown one
+        barred = {self.place[word] for word in without}
         if not 1 <= k <= len(self.words) - len(barred):
             raise ValueError(f"k is {k}; there are {len(self.words) - len(barred)} words to choose from.")
         cosines = self.unit @ F.normalize(query.to(self.unit), dim=0)                          # (V, C) @ (C,) -> (V,)

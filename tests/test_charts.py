@@ -75,14 +75,23 @@ def test_a_map_names_its_places():
                           "Cats are near dogs", "axis 1", "axis 2")
     assert drawn.alt == ("Cats are near dogs. A map with axis 1 from left to right and axis 2 upwards. "
                          "animals: “cat”, “dog”; fruit: “fig”.")
-    with pytest.raises(ValueError, match="series 'a' has 2 and 1 numbers"):
-        charts.places({"a": (["one", "two"], [[0, 1]])}, "t", "x", "y")
+    for points, said in (([[0, 1]], "series 'a' has 2 and 1 numbers"),
+                         (torch.zeros(2, 3), r"groups 'a' has points of shape \(2, 3\); give \(N, 2\)")):
+        with pytest.raises(ValueError, match=said):
+            charts.places({"a": (["one", "two"], points)}, "t", "x", "y")
+    learned = torch.nn.Parameter(torch.eye(2, dtype=torch.bfloat16))
+    assert charts.places({"a": (["one", "two"], learned)}, "t", "x", "y").width > 0
 
 
 def test_names_of_points_that_lie_together_stand_on_different_sides():
     spots = np.array([[0.0, 0.0], [0.001, 0.0], [0.0, 0.001], [0.001, 0.001], [1.0, 1.0]])
     *together, alone = charts.sides(["cat", "dog", "cow", "pig", "fig"], spots)
     assert set(together) == {(1, 1), (1, -1), (-1, 1), (-1, -1)} and alone == (1, 1)
+
+
+def test_a_point_does_not_stand_in_the_way_of_its_own_name():
+    places = np.random.default_rng(0).random((300, 1, 2))
+    assert all(charts.sides(["cat", "fig"], np.concatenate([place, place + 1]))[0] == (1, 1) for place in places)
 
 
 def test_a_name_does_not_stand_on_another_point():

@@ -112,3 +112,5 @@ def test_the_lists_of_words_are_whole():
     assert all(len(pair) == 2 for kind in pairs.values() for pair in kind)
     assert all(len(set(kind)) == len(kind) >= 16 for kind in (*pairs.values(), *groups.values()))
     assert pairs["capital"][0] == ("France", "Paris") and groups["animal"][:2] == ("cat", "dog")
+    pairs.clear()
+    assert corpora.word_pairs()                             # everybody gets lists of his own
