@@ -4,11 +4,12 @@
 """
 from collections.abc import Mapping, Sequence
 
-from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from helpers.charts import draw_heat
 from helpers.plots import ACCENT, INK, QUIET, Picture, in_style, new_figure, picture, visible
 from helpers.proof import approximately
 
@@ -44,14 +45,7 @@ def draw_map(area: Axes, pieces: Sequence[str], weights: Tensor, title: str, fir
         for q, k in ahead:
             if k >= start:
                 shown[q, k - start] = float("nan")
-    colours = colormaps["cividis"].with_extremes(bad=FUTURE)
-    image = area.imshow(shown, vmin=0, vmax=top, cmap=colours, aspect="auto")
-    if T <= 12:
-        for q in range(T):
-            for k in range(start, q + 1 if causal else T):
-                ink = INK if values[q, k] > 0.5 * top else "white"
-                area.text(k - start, q, f"{values[q, k]:.2f}".lstrip("0"), ha="center", va="center", fontsize=7.5,
-                          color=ink)
+    image = draw_heat(area, shown, 0, top, FUTURE)
     names = [visible(piece, 14) for piece in pieces]
     area.set_xticks(range(T - start), names[start:], family="monospace", rotation=90, fontsize=8.5)
     area.set_yticks(range(T), names, family="monospace", fontsize=8.5)
@@ -78,8 +72,7 @@ def looks(pieces: Sequence[str], weights: Tensor, title: str, first: bool = True
     Raises ValueError as `attention` does.
     """
     check(pieces, weights)
-    figure, area = new_figure(11, max(3.6, 1.2 + 0.26 * len(pieces)))
-    area.remove()
+    figure = Figure(figsize=(11, max(3.6, 1.2 + 0.26 * len(pieces))), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     words = draw_map(left, pieces, weights, title, first)
     return picture(figure, words + " " + draw_lines(right, pieces, weights, first, least))

@@ -9,7 +9,7 @@
 Layers and heads are counted from 0. Where a text gives (layers, ...), a batch of texts gives (B, layers, ...).
 """
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,21 +52,29 @@ def residuals(model: Transformer, ids: Tensor, padding_mask: Tensor | None = Non
     ids: (T,), or a batch (B, T) with, if need be, a padding_mask (B, T), True where a token is real.
     Returns (layers + 1, T, C) or (B, layers + 1, T, C). Raises ValueError for ids that the model refuses.
     """
+    kept: list[Tensor] = []
+    model.hidden(as_batch(ids, padding_mask), padding_mask=padding_mask, keep=kept)
+    streams = torch.stack(kept, dim=1)                                              # (B, layers + 1, T, C)
+    return streams[0] if ids.ndim == 1 else streams
+
+
+def as_batch(ids: Tensor, padding_mask: Tensor | None) -> Tensor:
+    """Ids (T,) or (B, T) as (B, T). Raises ValueError for other shapes, and for a padding_mask beside one text."""
     if not isinstance(ids, Tensor) or ids.ndim not in (1, 2):
         kind = tuple(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
         raise ValueError(f"ids is {kind}; give a tensor of token ids, (T,) or (B, T).")
-    kept: list[Tensor] = []
-    model.hidden(ids[None] if ids.ndim == 1 else ids, padding_mask=padding_mask, keep=kept)
-    streams = torch.stack(kept, dim=1)                                              # (B, layers + 1, T, C)
-    return streams[0] if ids.ndim == 1 else streams
+    if ids.ndim == 1 and padding_mask is not None:
+        raise ValueError(f"padding_mask is given and ids is {tuple(ids.shape)}; only a batch, (B, T), has padding.")
+    return ids[None] if ids.ndim == 1 else ids
 
 
 @torch.no_grad()
 def logit_lens(model: Transformer, residual: Tensor) -> Tensor:
     """Probabilities of the next token if the model stopped here (nostalgebraist, 2020): the last norm and head, early.
 
-    residual: (..., C), of any layer. Returns (..., V).
+    residual: (..., C), of any layer. Returns (..., V). Raises ValueError for a model without logits.
     """
+    check_logits(model)
     return model.head(model.norm(residual)).softmax(dim=-1)
 
 
@@ -80,15 +88,24 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
 
     seen: a Trace, or ids (T,) or (B, T). layers: only these, in this order; None is all.
     padding_mask: (B, T), True where a token is real; only with ids (B, T).
-    residual: what `residuals` gave for these ids, if you have it: then the model is not run again.
-    Returns (layers, H, T, T) or (B, layers, H, T, T). Raises ValueError for ids the model refuses, and unknown layers.
+    residual: what `residuals` gave for these ids, if you have it: then the model is not run again. Not with a Trace,
+        which has its own.
+    Returns (layers, H, T, T) or (B, layers, H, T, T). Raises ValueError for ids or a mask that the model refuses, for
+    arguments that do not go together, and for layers that it has not.
     """
+    if isinstance(seen, Trace) and padding_mask is not None:
+        raise ValueError("padding_mask is given and seen is a Trace, one text without padding; give ids, (B, T).")
+    if isinstance(seen, Trace) and residual is not None:
+        raise ValueError("residual is given and seen is a Trace, which has its own; give the Trace alone, or ids.")
+    if layers is not None and not isinstance(layers, Iterable):
+        raise ValueError(f"layers is {layers!r}; give a list of layers, such as [1].")
+    ids, streams = (seen.ids, seen.residual) if isinstance(seen, Trace) else (seen, residual)
     layers = range(model.config.layers) if layers is None else list(layers)
     check_heads(model, [(layer, 0) for layer in layers])
-    if isinstance(seen, Trace):
-        ids, streams = seen.ids, seen.residual
+    if streams is None:
+        streams = residuals(model, ids, padding_mask)
     else:
-        ids, streams = seen, residuals(model, seen, padding_mask) if residual is None else residual
+        model.check(as_batch(ids, padding_mask), padding_mask)
     rows, T = (1 if ids.ndim == 1 else len(ids)), ids.shape[-1]
     if streams.shape != (*ids.shape[:-1], model.config.layers + 1, T, model.config.d_model):
         raise ValueError(f"residual has shape {tuple(streams.shape)} and ids {tuple(ids.shape)}; give what residuals "
@@ -184,12 +201,15 @@ def copying(model: Transformer, ids: Tensor, top: int = 5) -> Tensor:
     Each token's vector after the first block goes through the values and the output of each head alone, and from there
     to the model's head. The score is the share of tokens that are then among the `top` likeliest. No pattern enters:
     it says what a head would hand on, not where it looks.
-    ids: (N,), tokens to try. Returns (layers, H). Raises ValueError for a model without logits, or normed after.
+    ids: (N,), tokens to try. Returns (layers, H). Raises ValueError for a model without logits, or normed after, and
+    for a top that is not 1 to V.
     """
+    check_logits(model)
     config = model.config
-    if config.output != "logits" or config.norm_at != "before":
-        raise ValueError(f"model gives {config.output} and norms {config.norm_at}; copying needs a model that gives "
-                         "logits and norms before each layer.")
+    if config.norm_at != "before":
+        raise ValueError(f"model norms {config.norm_at} each layer; give one that norms before.")
+    if not 1 <= top <= config.vocabulary:
+        raise ValueError(f"top is {top}; give 1 to {config.vocabulary}, the tokens that this model has.")
     H, K, D, N = config.heads, config.kv_heads, config.head_size, len(ids)
     x = residuals(model, ids[:, None])[:, 1, 0]                                     # (N, C), each token alone
     scores = x.new_empty(config.layers, H)
@@ -224,7 +244,7 @@ def head_means(model: Transformer, ids: Tensor) -> Tensor:
 
 
 @contextmanager
-def without(model: Transformer, heads: Sequence[tuple[int, int]], means: Tensor | None = None) -> Iterator[None]:
+def without(model: Transformer, heads: Iterable[tuple[int, int]], means: Tensor | None = None) -> Iterator[None]:
     """Take heads out of a model while the block runs; afterwards, and after an error, they are back.
 
     heads: (layer, head) of each. means: what they say instead, from `head_means` on some ordinary text (mean ablation;
@@ -232,7 +252,7 @@ def without(model: Transformer, heads: Sequence[tuple[int, int]], means: Tensor 
     the damage is then not the lack of what the head knew but the lack of what it always says. Prefer means.
     Raises ValueError for a layer or a head that the model has not, and for means of another shape.
     """
-    H, D = model.config.heads, model.config.head_size
+    H, D, heads = model.config.heads, model.config.head_size, list(heads)
     check_heads(model, heads)
     if means is not None and means.shape != (model.config.layers, H, D):
         raise ValueError(f"means has shape {tuple(means.shape)}; give {(model.config.layers, H, D)}, from head_means.")
@@ -261,6 +281,12 @@ def check_heads(model: Transformer, heads: Sequence[tuple[int, int]]) -> None:
         for name, number, count in (("layer", layer, model.config.layers), ("head", head, model.config.heads)):
             if not 0 <= number < count:
                 raise ValueError(f"{name} is {number}; this model's are 0 to {count - 1}.")
+
+
+def check_logits(model: Transformer) -> None:
+    """Raise ValueError for a model that has no scores of tokens."""
+    if model.config.output != "logits":
+        raise ValueError(f"model gives {model.config.output}; give one that gives logits.")
 
 
 def check_patterns(patterns: Tensor) -> None:

@@ -9,6 +9,7 @@ from helpers import attention_plots, plots, pretrained, tracing
 from helpers.proof import agree
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
+from small_models import DEVICES
 
 KINDS = {
     "rope": {}, "grouped": {"kv_heads": 2}, "one key": {"kv_heads": 1}, "alibi": {"positions": "alibi"},
@@ -16,6 +17,7 @@ KINDS = {
     "sinusoidal": {"positions": "sinusoidal"}, "none": {"positions": "none"}, "qk_norm": {"qk_norm": True},
     "encoder": {"positions": "learned", "bias": True, "causal": False, "norm": "layernorm", "norm_at": "after",
                 "token_types": 2, "embedding_norm": True, "output": "hidden"},
+    "normed after": {"norm_at": "after"},
     "encoder, alibi": {"positions": "alibi", "causal": False},
 }
 
@@ -61,6 +63,19 @@ def test_the_last_row_of_the_lens_is_what_the_model_says(model, tokenizer):
     lens = tracing.logit_lens(model, trace.residual)
     agree(lens[-1], model(trace.ids[None])[0].softmax(dim=-1), "lens", "model")
     agree(lens.sum(dim=-1), torch.ones(lens.shape[:-1]), "sums", "ones")
+
+
+def test_a_model_normed_after_each_layer_has_a_lens_too():
+    model, ids = made("normed after"), draw_ids(7)
+    lens = tracing.logit_lens(model, tracing.residuals(model, ids))
+    agree(lens[-1], model(ids[None])[0].softmax(dim=-1), "lens", "model")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_encoder_has_no_lens(tied):
+    model = Transformer(Config(vocabulary=9, context=4, d_model=8, layers=1, heads=2, output="hidden", tied=tied))
+    with pytest.raises(ValueError, match="model gives hidden; give one that gives logits"):
+        tracing.logit_lens(model, torch.zeros(3, 8))
 
 
 def test_a_text_and_its_tokens_give_the_same(model, tokenizer):
@@ -163,6 +178,37 @@ def test_one_text_a_batch_a_trace_and_single_layers_give_the_same(model, tokeniz
 def test_a_layer_that_is_not_there_is_refused(model, layer):
     with pytest.raises(ValueError, match=rf"layer is {layer}; this model's are 0 to 4\."):
         tracing.patterns(model, torch.tensor([1, 2]), layers=[layer])
+
+
+def test_layers_that_are_no_list_are_refused(model):
+    with pytest.raises(ValueError, match=r"layers is 1; give a list of layers, such as \[1\]"):
+        tracing.patterns(model, torch.tensor([1, 2]), layers=1)
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("padding_mask", "padding_mask is given and seen is a Trace, one text without padding"),
+    ("residual", "residual is given and seen is a Trace, which has its own")])
+def test_a_trace_comes_alone(model, tokenizer, name, sentence):
+    seen = tracing.trace(model, tokenizer, "the cat sat")
+    given = {"padding_mask": torch.ones(1, len(seen.ids), dtype=torch.bool), "residual": seen.residual}
+    with pytest.raises(ValueError, match=sentence):
+        tracing.patterns(model, seen, **{name: given[name]})
+
+
+@pytest.mark.parametrize("look", [tracing.patterns, tracing.residuals])
+def test_one_text_has_no_padding(model, look):
+    with pytest.raises(ValueError, match=r"padding_mask is given and ids is \(3,\); only a batch, \(B, T\), has"):
+        look(model, torch.tensor([1, 2, 3]), padding_mask=torch.ones(1, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("ids, mask, sentence", [
+    (torch.tensor([[1, 999]]), None, "ids holds 999; this model's tokens are 0 to "),
+    (torch.tensor([[1.0, 2.0]]), None, "ids is torch.float32; give whole numbers"), ([[1, 2]], None, "ids is list; "),
+    (torch.tensor([[1, 2]]), torch.ones(1, 2), "padding_mask is torch.float32")])
+def test_ids_and_mask_are_looked_at_also_beside_a_residual_stream(model, ids, mask, sentence):
+    residual = tracing.residuals(model, torch.tensor([[1, 2]]))
+    with pytest.raises(ValueError, match=sentence):
+        tracing.patterns(model, ids, padding_mask=mask, residual=residual)
 
 
 @pytest.mark.parametrize("ids, sentence", [([1, 2], "ids is list; give a tensor"), (torch.tensor(1), r"ids is \(\); ")])
@@ -307,9 +353,38 @@ def test_a_head_that_hands_on_what_it_sees_copies():
     assert tracing.copying(copying_model(), torch.tensor([0, 1, 2, 3]), top=1)[1, 0] == 0
 
 
-def test_an_encoder_copies_nothing():
-    with pytest.raises(ValueError, match="model gives hidden and norms after"):
-        tracing.copying(made("encoder"), torch.tensor([1, 2]))
+@pytest.mark.parametrize("kind", ["grouped", "one key"])
+def test_copying_is_what_loops_give(kind):
+    model, kept = made(kind).double(), []                       # several heads share a key, and no layer is silent
+    H, K, D, top = 6, model.config.kv_heads, 8, 8
+    model.hidden(torch.arange(41)[:, None], keep=kept)
+    shares = torch.zeros(3, H)
+    for layer, block in enumerate(model.blocks):
+        for head in range(H):
+            group = head // (H // K)
+            rows = slice((H + K + group) * D, (H + K + group + 1) * D)
+            for id, x in enumerate(kept[1][:, 0]):                                  # (C,), after the first block
+                v = block.attention.qkv.weight[rows] @ block.attention_norm(x)      # (D,)
+                written = block.attention.out.weight[:, head * D:head * D + D] @ v  # (C,)
+                logits = model.embed.weight @ model.norm(written)
+                shares[layer, head] += (logits > logits[id]).sum() < top
+    assert len(shares.unique()) > 6
+    agree(tracing.copying(model, torch.arange(41), top), shares / 41, "copying", "loops")
+
+
+@pytest.mark.parametrize("kind, sentence", [
+    ("encoder", "model gives hidden; give one that gives logits"),
+    ("normed after", "model norms after each layer; give one that norms before")])
+def test_a_model_that_shows_no_copying_is_refused(kind, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tracing.copying(made(kind), torch.tensor([1, 2]))
+
+
+@pytest.mark.parametrize("top", [0, 42])
+def test_no_more_tokens_are_the_likeliest_than_there_are(top):
+    with pytest.raises(ValueError, match=f"top is {top}; give 1 to 41"):
+        tracing.copying(made("rope"), torch.tensor([1, 2]), top)
+    assert (tracing.copying(made("rope"), torch.tensor([1, 2]), 41) == 1).all()
 
 
 # Ablation ------------------------------------------------------------------------------------------------------------
@@ -339,6 +414,32 @@ def test_means_are_what_the_heads_say_on_average():
     with tracing.without(model, [(0, 3), (1, 1)], means):
         changed = model(one)
     agree(changed, model(one), "its own mean", "as it was")
+
+
+def test_heads_say_their_means_for_every_token_of_a_batch():
+    model, ids, heads = made("grouped"), draw_ids(3, 9), [(0, 2), (2, 5), (0, 4)]
+    means = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(3))
+    cut = made("grouped")
+    for layer in (0, 2):                    # what the silent heads add is the same everywhere, so a bias can say it
+        out = cut.blocks[layer].attention.out
+        out.bias = torch.nn.Parameter(torch.zeros(48), requires_grad=False)
+        for head in (head for at, head in heads if at == layer):
+            columns = out.weight[:, head * 8:head * 8 + 8]                          # (C, D)
+            out.bias += columns @ means[layer, head]
+            columns.zero_()
+    with tracing.without(model, heads, means):
+        ours = model(ids)
+    agree(ours, cut(ids), "with means", "with a bias")
+    with tracing.without(model, heads):
+        assert not torch.allclose(ours, model(ids), atol=1e-3)
+
+
+def test_heads_may_come_one_by_one():
+    model, ids, heads = made("grouped"), draw_ids(2, 7), [(1, 1), (2, 3)]
+    with tracing.without(model, heads):
+        expected = model(ids)
+    with tracing.without(model, (head for head in heads)):
+        agree(model(ids), expected, "a generator", "a list", tol=0)
 
 
 def test_heads_come_back_also_after_an_error():
@@ -371,6 +472,23 @@ def test_means_of_another_model_are_refused():
     with pytest.raises(ValueError, match=r"means has shape \(2, 6, 8\); give \(3, 6, 8\), from head_means"):
         with tracing.without(made("grouped"), [(0, 0)], torch.zeros(2, 6, 8)):
             pass
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_device_sees_and_takes_out_the_same(device):
+    seen = []
+    for place in ("cpu", device):
+        model, ids = made("grouped").to(place), draw_ids(3, 9).to(place)
+        means = tracing.head_means(model, ids)
+        with tracing.without(model, [(0, 2), (2, 5)], means):
+            changed = model(ids)
+        mask = (torch.arange(9) < torch.tensor([9, 4, 7])[:, None]).to(place)
+        seen.append({"patterns": tracing.patterns(model, ids), "means": means, "without": changed,
+                     "padded": tracing.patterns(model, ids, padding_mask=mask),
+                     "copying": tracing.copying(model.double(), torch.arange(41, device=place))})
+    assert all(found.device.type == device for found in seen[1].values())
+    for name, expected in seen[0].items():                      # copying in double: a near tie could fall either way
+        agree(seen[1][name], expected, f"{name} on {device}", "on the CPU", tol=1e-4)
 
 
 # Pictures ------------------------------------------------------------------------------------------------------------

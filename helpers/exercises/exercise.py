@@ -18,8 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 Answer = Callable[..., Any]
+
+SLOPE_LOST = ("The numbers are right, and a slope is lost on its way back: item(), tolist(), detach() and "
+              "torch.tensor(...) cut it off. Work with the tensors themselves.")
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,8 @@ class Exercise:
 def generator(draw: random.Random) -> torch.Generator:
     """A generator of tensors that follows the one with which the inputs are drawn."""
     return torch.Generator().manual_seed(draw.randrange(2 ** 31))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors (..., C) of the same directions and of length 1; zeros stay zeros."""
+    return F.normalize(vectors, dim=-1)

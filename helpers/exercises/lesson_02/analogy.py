@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import Exercise, Mistake, Property, generator, unit
 
 CLOSE = 1e-3                                                  # no two best candidates of an input are so close
 
@@ -24,10 +24,6 @@ def scores_in_loops(table: Tensor, a: int, b: int, c: int) -> dict[int, float]:
         return (dot / math.hypot(*rows[i]) / math.hypot(*rows[j]) + 1) / 2
 
     return {d: near(d, b) * near(d, c) / (near(d, a) + 0.001) for d in range(len(rows)) if d not in (a, b, c)}
-
-
-def unit(table: Tensor) -> Tensor:
-    return table / table.norm(dim=-1, keepdim=True)
 
 
 def product(near_a: Tensor, near_b: Tensor, near_c: Tensor) -> Tensor:
@@ -81,9 +77,9 @@ def turned(angles: list[float], lengths: list[float]) -> Tensor:
 
 
 def clear(case: tuple) -> bool:
-    """Whether the best candidate is clearly the best."""
-    best, second = sorted(scores_in_loops(*case).values())[-1:-3:-1]
-    return best - second > CLOSE
+    """Whether the best candidate is clearly the best, or the only one."""
+    best = sorted(scores_in_loops(*case).values())[-1:-3:-1]
+    return len(best) < 2 or best[0] - best[1] > CLOSE
 
 
 def draw_tables(draw: random.Random) -> list[tuple]:

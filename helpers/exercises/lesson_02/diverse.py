@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import Exercise, Mistake, Property, generator, unit
 
 CLOSE = 1e-3                                                  # no two best candidates of a step are so close
 
@@ -28,10 +28,6 @@ def steps(query: Tensor, vectors: Tensor, k: int, balance: float) -> list[dict[i
 
 def cosine(one: list[float], other: list[float]) -> float:
     return sum(x * y for x, y in zip(one, other)) / math.hypot(*one) / math.hypot(*other)
-
-
-def unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True)
 
 
 def picks(penalty=lambda to_chosen: to_chosen.amax(dim=1), share=lambda balance: (balance, 1 - balance), sign=-1,
@@ -205,7 +201,7 @@ EXERCISE = Exercise(
         Mistake(picks(sign=1),
                 "You add what a candidate has in common with those chosen, so that you collect more of the same. "
                 "Subtract it."),
-        Mistake(lambda query, vectors, k, balance: by_dot_products(query, vectors, k, balance),
+        Mistake(by_dot_products,
                 "You use dot products of vectors as they are, so that long ones seem near. Give each the length 1 "
                 "first, the query too."),
         Mistake(lambda query, vectors, k, balance: picks()(query, vectors / vectors.norm(dim=-1), k, balance),

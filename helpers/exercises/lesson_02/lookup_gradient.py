@@ -67,8 +67,8 @@ def token_by_token(ids, grad, rows):
     return result
 
 
-def in_two_loops(ids, grad, rows):
-    B, T = ids.shape
+def for_batches_alone(ids, grad, rows):
+    B, T = ids.shape                                                             # an error for one text, (T,)
     return added(*flat(ids, grad), rows)
 
 
@@ -152,7 +152,7 @@ EXERCISE = Exercise(
         Mistake(token_by_token,
                 "In a batch, your loop goes through texts, not tokens, and result[ids of a text] += loses what is "
                 "repeated in it. Flatten both first: ids.flatten() and grad.flatten(0, -2)."),
-        Mistake(in_two_loops,
+        Mistake(for_batches_alone,
                 "The ids are (B, T) or (T,), and B, T = ids.shape fails for the second. ids.flatten() makes one row of "
                 "either."),
         Mistake(lambda ids, grad, rows: F.one_hot(ids.flatten(), rows).T @ grad.flatten(0, -2),

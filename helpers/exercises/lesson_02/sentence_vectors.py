@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import Exercise, Mistake, Property, generator, unit
 
 
 def sentence_vectors(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -27,10 +27,6 @@ def real(hidden: Tensor, mask: Tensor) -> Tensor:
 
 def mean(hidden: Tensor, mask: Tensor) -> Tensor:
     return real(hidden, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def unit(vectors: Tensor) -> Tensor:
-    return F.normalize(vectors, dim=-1)
 
 
 def first_places(hidden, mask):
@@ -70,7 +66,6 @@ def draw_batches(draw: random.Random) -> list[tuple]:
         mask = torch.arange(T) < lengths                                         # (B, T)
         mask[B // 2] = mask[B // 2].flip(0)                                      # filled up on the left
         if odd:
-            lengths[-1] = 1
             hidden[~mask] = odd
         cases.append((hidden, mask))
     cases[-1][1][2] = False                                                      # a text without tokens
@@ -131,10 +126,10 @@ EXERCISE = Exercise(
         Mistake(lambda hidden, mask: unit(real(hidden, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True)),
                 "A text without tokens gives 0 / 0, which is nan: it has 0 tokens, and their sum has the length 0. "
                 "Its vector is all zeros. Let no divisor be 0, as with clamp(min=1) and clamp(min=1e-9)."),
-        Mistake(lambda hidden, mask: mean(F.normalize(real(hidden, mask), dim=-1), mask),
+        Mistake(lambda hidden, mask: mean(unit(real(hidden, mask)), mask),
                 "You give each token length 1 and then take the mean, which is shorter than 1. First the mean, then "
                 "the length."),
-        Mistake(lambda hidden, mask: unit(mean(F.normalize(real(hidden, mask), dim=-1), mask)),
+        Mistake(lambda hidden, mask: unit(mean(unit(real(hidden, mask)), mask)),
                 "You give each token length 1 before the mean, so that all count the same. First the mean, then the "
                 "length."),
         Mistake(lambda hidden, mask: F.normalize(mean(hidden, mask), dim=0),

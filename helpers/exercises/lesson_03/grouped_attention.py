@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import SLOPE_LOST, Exercise, Mistake, Property, generator
 
 
 def grouped_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -184,9 +184,7 @@ EXERCISE = Exercise(
         Mistake(side_by_side,
                 "You put the heads side by side, as before the lesson's last matrix. Leave them as they are: "
                 "(H, T, D)."),
-        Mistake(lambda q, k, v: attends()(q.detach(), k, v),
-                "The values are right, and a slope is lost on its way back: item(), tolist(), detach() and "
-                "torch.tensor(...) cut it off. Work with the tensors themselves."),
+        Mistake(lambda q, k, v: attends()(q.detach(), k, v), SLOPE_LOST),
         Mistake(weights_alone, "These are the weights. Mix the values with them: weights @ v."),
     ),
     hints=("It is the lesson's attention for several heads at once, once each query head has a key and a value head. "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import SLOPE_LOST, Exercise, Mistake, Property, generator
 
 
 def rotate_pairs(x: Tensor, base: float) -> Tensor:
@@ -86,7 +86,7 @@ def draw_vectors(draw: random.Random) -> list[tuple]:
 
 
 def depends_on_place(answer) -> str | None:
-    """One query and one key at all places: scores at one distance are one number, at different ones they differ."""
+    """One query and one key at all places: scores at one distance are one number."""
     numbers = torch.Generator().manual_seed(4)
     q, k = (answer(torch.randn(1, 8, generator=numbers).repeat(60, 1), 10000.0).detach() for _ in range(2))    # (T, D)
     scores = q @ k.T                                                             # (T, T)
@@ -175,9 +175,7 @@ EXERCISE = Exercise(
                 "All tokens turn alike: the place is missing from the angle. It is place / base ** (2i/D)."),
         Mistake(rotates(length=lambda x: 1),
                 "Nothing is turned: every token has the place 0. The places are torch.arange(T), one for each row."),
-        Mistake(lambda x, base: x + (rotate_pairs(x, base) - x).detach(),
-                "The values are right, and a slope is lost on its way back: item(), tolist(), detach() and "
-                "torch.tensor(...) cut it off. Work with the tensors themselves."),
+        Mistake(lambda x, base: x + (rotate_pairs(x, base) - x).detach(), SLOPE_LOST),
         Mistake(in_place,
                 "You write into the vectors that you were given. Build new ones, or work on x.clone()."),
     ),

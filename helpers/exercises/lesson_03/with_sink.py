@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.exercise import SLOPE_LOST, Exercise, Mistake, Property, generator
 
 
 def with_sink(scores: Tensor, sink: Tensor) -> Tensor:
@@ -125,9 +125,7 @@ EXERCISE = Exercise(
         Mistake(shares(own_maximum),
                 "You subtract the largest score, and a sink far above it still has an infinite power: the weights come "
                 "out right, their slopes are nan. The largest of a row is that of its scores and its sink."),
-        Mistake(lambda scores, sink: with_sink(scores, sink.detach()),
-                "The weights are right, and a slope is lost on its way back: item(), tolist(), detach() and "
-                "torch.tensor(...) cut it off. Work with the tensors themselves."),
+        Mistake(lambda scores, sink: with_sink(scores, sink.detach()), SLOPE_LOST),
         Mistake(shares(lambda scores, sink: torch.maximum(scores.max(), sink.max())),
                 "You subtract the largest of all rows. Where a row lies far below it, all its powers become 0. Take "
                 "each row's own: amax(dim=-1, keepdim=True), and its sink."),
