@@ -15,6 +15,7 @@ from torch import Tensor
 
 from helpers.transformer import Transformer
 from helpers.vector_store import Hit, VectorStore
+from helpers.vector_store_input import IN_A_LIST, check_text, list_of_texts, shows_nothing
 from helpers.waiting import bar
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["embed", "chunk", "VectorStore", "Hit"]
 
 AT_ONCE = 4096                  # tokens in one batch, padding counted
+ALONE = "give at least one visible character."
 LONG = 2.0                      # seconds of work from which on a bar is shown
 
-PARAGRAPH, SENTENCE, WORD, NONE = 3, 2, 1, 0                # how good a place is for a passage to end
+PARAGRAPH, SENTENCE, WORD, SIGN, NONE = 4, 3, 2, 1, 0       # how good a place is for a passage to end
 ENDS = ((PARAGRAPH, re.compile(r"\n[^\S\n]*\n\s*")),
         (SENTENCE, re.compile(r"[.!?…。！？][\"'”’)\]]*(?:\s+|(?<=[。！？]))")), (WORD, re.compile(r"\s+")))
 
@@ -36,14 +38,16 @@ def embed(texts: Sequence[str], encoder: Transformer, tokenizer: "Tokenizer") ->
 
     Returns (N, C), float32, on the CPU. Texts of about the same length are padded to one length and run together; a
     progress bar is shown when it takes more than two seconds. Lesson 02c builds it.
-    Raises ValueError for an empty text, and for one longer than the encoder's context: nothing is ever cut off.
+    Raises ValueError for an empty or invisible text, for one longer than the encoder's context (nothing is ever cut
+    off), and for a model that gives logits.
     """
-    if isinstance(texts, str) or len(texts) == 0:
-        raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"texts[{i}] is {text!r}; give texts with at least one visible character.")
-    rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    if encoder.config.output != "hidden":
+        raise ValueError(f"encoder gives {encoder.config.output}; give a model whose config.output is 'hidden'.")
+    texts = list_of_texts(texts)
+    rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    for i, row in enumerate(rows):
+        if len(row) <= tokenizer.num_special_tokens_to_add(is_pair=False):                  # nothing beside the marks
+            raise shows_nothing(texts[i], f"texts[{i}]", IN_A_LIST)
     longest = max(range(len(rows)), key=lambda i: len(rows[i]))
     if len(rows[longest]) > encoder.config.context:
         raise ValueError(f"texts[{longest}] has {len(rows[longest])} tokens, its two marks counted, and the model reads"
@@ -84,9 +88,9 @@ def mean_vectors(rows: Sequence[Sequence[int]], encoder: Transformer) -> Tensor:
     for i, row in enumerate(rows):
         ids[i, :len(row)], real[i, :len(row)] = torch.tensor(row), True
     mask = real.to(device)
-    hidden = encoder(ids.to(device), padding_mask=None if real.all() else mask)             # (B, T, C)
+    hidden = encoder(ids.to(device), padding_mask=None if real.all() else mask).float()     # (B, T, C)
     mean = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)           # (B, C)
-    return torch.nn.functional.normalize(mean, dim=-1).float().cpu()
+    return torch.nn.functional.normalize(mean, dim=-1).cpu()
 
 
 def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24) -> list[str]:
@@ -95,11 +99,10 @@ def chunk(text: str, tokenizer: "Tokenizer", limit: int = 128, overlap: int = 24
     A passage ends where a paragraph does, or else a sentence, or else a word, so long as that leaves it at least half
     full. The next one begins up to `overlap` tokens earlier, where a sentence begins, or at a word of a sentence that
     was cut: what belongs together shall not be parted everywhere. The encoder's two marks are not counted.
-    Raises ValueError for an empty text, a limit below 8, an overlap of more than half the limit, and a word of more
-    tokens than the limit.
+    Raises ValueError for an empty or invisible text, a limit below 8, an overlap of more than half the limit, and a
+    word of more tokens than the limit.
     """
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"text is {text!r}; give at least one visible character.")
+    check_text(text, "text", ALONE)
     if limit < 8:
         raise ValueError(f"limit is {limit}; give at least 8 tokens.")
     if not 0 <= overlap <= limit // 2:
@@ -127,11 +130,13 @@ def passage_ends(text: str, tokenizer: "Tokenizer", limit: int, overlap: int) ->
 def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
     """Where each token begins, and how good a place it is to cut before it: T characters' places, T + 1 qualities."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    starts, words = [start for start, _ in encoding.offsets] or [0], encoding.word_ids
+    starts, words = [start for start, _ in encoding.offsets], encoding.word_ids
+    if not starts:
+        raise shows_nothing(text, "text", ALONE)
     best = dict.fromkeys(starts, NONE)
     for i in range(1, len(starts)):
         if words[i] != words[i - 1]:
-            best[starts[i]] = NONE + 0.5                    # between a word and a sign: better than inside a word
+            best[starts[i]] = SIGN                          # between a word and a sign: better than inside a word
     for kind, pattern in reversed(ENDS):
         for found in pattern.finditer(text):
             if found.end() in best:
@@ -139,7 +144,7 @@ def cuts(text: str, tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
     return starts, [best[start] for start in starts] + [PARAGRAPH]
 
 
-def best_end(quality: Sequence[float], begin: int, most: int, done: int) -> int:
+def best_end(quality: Sequence[int], begin: int, most: int, done: int) -> int:
     """Where a passage that begins at `begin` should end: after `done`, at `most` at the latest; `done` if nowhere."""
     if most == len(quality) - 1:
         return most                                         # the rest fits
@@ -150,7 +155,7 @@ def best_end(quality: Sequence[float], begin: int, most: int, done: int) -> int:
     return next((i for i in range(min(half, most), done, -1) if quality[i] > NONE), done)
 
 
-def best_begin(quality: Sequence[float], least: int, end: int) -> int:
+def best_begin(quality: Sequence[int], least: int, end: int) -> int:
     """Where the next passage begins: at the first sentence in reach; or else, after a cut sentence, at a word."""
     for wanted in (SENTENCE,) if quality[end] >= SENTENCE else (SENTENCE, WORD):
         for i in range(least, end):

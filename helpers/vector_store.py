@@ -22,12 +22,18 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from helpers.vector_store_input import as_json, check_k, check_text, first_line, list_of_texts, one_each, unit
+
 WAIT = 30.0                     # seconds for which another process may hold the file
 FRESH = 2.0                     # seconds: a file changed since then may change again without its time showing it
 HEADERS = 12_288                # bytes that a DuckDB file has at least; a shorter one is just being made, or cut off
 SLICE = 500                     # texts handed to DuckDB at once; old versions are slow with long lists
 SLACK = 1e-5                    # far more than float32 loses in a dot product of unit vectors
-TURN = threading.RLock()        # threads of one process take turns too
+WIDEST = 32_768                 # numbers in a vector; DuckDB itself ends at 100,000, and is very slow long before
+TURNS: dict[Path, Any] = {}     # a lock for each file: threads of one process take turns too
+COLUMNS = ("position", "id", "text", "metadata", "version", "vector")       # of the table passages
+NOT_DAMAGE = ("no space left", "not enough space", "quota exceeded", "file too large", "permission denied",
+              "access is denied", "read-only file system", "no such file", "too many open files")
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,12 @@ class Hit:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Index:
     """What a process keeps in memory of the store, and how it knows that the file has changed since."""
     signature: tuple            # of the files when they were read
     trusted: bool               # their last change was long enough before
-    created: str
+    version: str                # of the `add` that stored the last text
     ids: list[str]
     texts: list[str]
     metadata: list[str]         # as JSON
@@ -61,15 +67,17 @@ class VectorStore:
     """
 
     def __init__(self, path: str | Path, model: str, width: int, wait: float = WAIT):
-        if not isinstance(model, str) or not model.strip():
-            raise ValueError(f"model is {model!r}; give the name of the model that makes the vectors.")
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise ValueError(f"width is {width!r}; give the number of numbers in a vector, such as 384.")
-        self.path, self.model, self.width, self.wait = Path(path), model, width, wait
+        check_text(model, "model", "give the name of the model that makes the vectors.")
+        if not isinstance(width, int) or isinstance(width, bool) or not 1 <= width <= WIDEST:
+            raise ValueError(f"width is {width!r}; give the number of numbers in a vector, such as 384, and at most "
+                             f"{WIDEST:,}.")
+        if str(path) == ":memory:":
+            raise ValueError("path is ':memory:', which is lost when it is closed, after each operation; give a file.")
+        self.path, self.model, self.width, self.wait = Path(path).absolute(), model, width, wait
         self._index: Index | None = None
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"path is {str(path)!r}, and its folder does not exist; make it first.")
-        with self._open():                                  # makes it, or checks it
+        with self._open(new=True):                          # makes it, or checks it
             pass
 
     def __len__(self) -> int:
@@ -84,20 +92,19 @@ class VectorStore:
         ids: names that no other text in the store has; None numbers them. metadata: a dict for each, kept as JSON.
         Raises ValueError for an empty text, a vector of another width, with nan, or of length 0, an id that is taken.
         """
-        if isinstance(texts, str) or len(texts) == 0:
-            raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
-        for i, text in enumerate(texts):
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError(f"texts[{i}] is {text!r}; give texts with at least one visible character.")
+        texts = list_of_texts(texts)
         rows = unit(vectors, "vectors", len(texts), self.width)                             # (N, C)
-        extra = [json.dumps(entry) for entry in metadata] if metadata is not None else ["{}"] * len(texts)
-        for name, values in (("ids", ids), ("metadata", extra)):
-            if values is not None and len(values) != len(texts):
-                raise ValueError(f"{name} holds {len(values)} for {len(texts)} texts; give one for each.")
+        names = None if ids is None else one_each(ids, "ids", str, len(texts))
+        extra = ["{}"] * len(texts) if metadata is None else as_json(one_each(metadata, "metadata", dict, len(texts)))
+        version = uuid.uuid4().hex                          # no other add, here or in a copy of the file, has it
         with self._open() as db:
             db.execute("BEGIN")
             past = count(db)
-            names = [str(past + i) for i in range(len(texts))] if ids is None else [str(name) for name in ids]
+            if names is None:                               # of that many numbers, as many as are needed must be free
+                names = [name for name, in db.execute(
+                    "SELECT n::VARCHAR FROM range(?::BIGINT, ?::BIGINT) AS numbers(n) "
+                    "WHERE n::VARCHAR NOT IN (SELECT id FROM passages) ORDER BY n LIMIT ?",
+                    [past, 2 * past + len(texts), len(texts)]).fetchall()]
             taken = {name for name, in db.execute("SELECT id FROM passages WHERE id IN (SELECT unnest(?::VARCHAR[]))",
                                                   [names]).fetchall()}
             if twice := taken | {name for name, times in Counter(names).items() if times > 1}:
@@ -108,9 +115,9 @@ class VectorStore:
                 columns = np.ascontiguousarray(rows[part].T)                                # (C, slice)
                 db.register("arriving", {"i": np.arange(columns.shape[1])} |
                             {f"c{c}": column for c, column in enumerate(columns)})
-                db.execute(f"INSERT INTO passages SELECT ? + i, ids[i + 1], texts[i + 1], extras[i + 1], {vector} FROM "
-                           "arriving, (SELECT ?::VARCHAR[] AS ids, ?::VARCHAR[] AS texts, ?::VARCHAR[] AS extras)",
-                           [past + i, names[part], list(texts[part]), extra[part]])
+                db.execute(f"INSERT INTO passages SELECT ? + i, ids[i + 1], texts[i + 1], extras[i + 1], ?, {vector} "
+                           "FROM arriving, (SELECT ?::VARCHAR[] AS ids, ?::VARCHAR[] AS texts, ?::VARCHAR[] AS extras)",
+                           [past + i, version, names[part], texts[part], extra[part]])
             db.execute("COMMIT")
         return names
 
@@ -154,32 +161,42 @@ class VectorStore:
     # The file --------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The file, open for one operation; what was not committed is undone."""
-        with TURN:
-            db = self._connect()
+    def _open(self, new: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, open for one operation; what was not committed is undone. new: it is made if it is not there."""
+        with self._turn:
+            db = self._connect(new)
             try:
-                self._check(db)
+                self._check(db, new)
                 yield db
             except duckdb.Error as error:
                 raise (self._unusable(error) if is_damage(error) else error) from error
             finally:
                 db.close()
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
+    @property
+    def _turn(self) -> Any:
+        return TURNS.setdefault(self.path.resolve(), threading.RLock())
+
+    def _connect(self, new: bool) -> duckdb.DuckDBPyConnection:
         """Open the file, waiting while another process has it."""
         end = time.monotonic() + self.wait
         while True:
+            made = not self.path.exists()
             try:
-                if self.path.exists():
+                if not made:
                     with self.path.open("rb"):              # what is no file, or not ours to read, says so itself
                         pass
                     if self.path.stat().st_size == 0:
                         raise duckdb.IOException("the file is empty")
+                elif not new:
+                    raise FileNotFoundError(f"{self.path} is gone; put it back, or make a new VectorStore.")
                 return duckdb.connect(str(self.path))
             except duckdb.Error as error:
-                being_made = self._age() < FRESH and self.path.stat().st_size < HEADERS
-                if not is_held(error) and not being_made:
+                now = state(self.path)
+                short = now is not None and now[1] < HEADERS
+                if not is_held(error) and not (short and not is_old(now) and is_damage(error)):     # not being made
+                    if made and short:
+                        self.path.unlink(missing_ok=True)               # no room to make it
                     raise (self._unusable(error) if is_damage(error) else error) from error
                 if time.monotonic() > end:
                     raise TimeoutError(f"{self.path} has been open in another program for {self.wait:g} seconds; "
@@ -187,21 +204,28 @@ class VectorStore:
                                        ) from error
             time.sleep(random.uniform(0.002, 0.02))         # not in step with whoever else is waiting
 
-    def _check(self, db: duckdb.DuckDBPyConnection) -> None:
+    def _check(self, db: duckdb.DuckDBPyConnection, new: bool) -> None:
         """Make the tables in a new file; refuse one that others have made."""
-        tables = {name for name, in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        if not tables:
+        try:
+            about = db.execute("SELECT model, width FROM about").fetchall()
+            columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE passages").fetchall()]
+        except (duckdb.CatalogException, duckdb.BinderException):           # no such tables, or not with these columns
+            about, columns = [], []
+        kinds = ["BIGINT", *["VARCHAR"] * 4, *(f"FLOAT[{width}]" for _, width in about)]
+        if columns != list(zip(COLUMNS, kinds)) or len(about) != 1:
+            names = [name for name, in db.execute("SELECT table_name FROM information_schema.tables ORDER BY 1"
+                                                  ).fetchall()]             # views too
+            if names or not new:
+                raise ValueError(f"{self.path} is a DuckDB file that holds {', '.join(names) or 'nothing'} and no "
+                                 "vector store; give another path.")
             db.execute("BEGIN")
-            db.execute("CREATE TABLE about (model VARCHAR, width INTEGER, created VARCHAR)")
+            db.execute("CREATE TABLE about (model VARCHAR, width INTEGER)")
             db.execute("CREATE TABLE passages (position BIGINT PRIMARY KEY, id VARCHAR NOT NULL, text VARCHAR NOT NULL,"
-                       f" metadata VARCHAR NOT NULL, vector FLOAT[{self.width}] NOT NULL)")
-            db.execute("INSERT INTO about VALUES (?, ?, ?)", [self.model, self.width, uuid.uuid4().hex])
+                       f" metadata VARCHAR NOT NULL, version VARCHAR NOT NULL, vector FLOAT[{self.width}] NOT NULL)")
+            about = [(self.model, self.width)]
+            db.execute("INSERT INTO about VALUES (?, ?)", about[0])
             db.execute("COMMIT")
-            return
-        if not {"about", "passages"} <= tables:
-            raise ValueError(f"{self.path} is a DuckDB file with the tables {', '.join(sorted(tables))} and no vector "
-                             "store; give another path.")
-        model, width = db.execute("SELECT model, width FROM about").fetchone()
+        (model, width), = about
         if model != self.model:
             raise ValueError(f"model is {self.model!r}, and {self.path} holds vectors of {model!r}, which cannot be "
                              "compared with them; give that model, or another path.")
@@ -213,73 +237,61 @@ class VectorStore:
         return ValueError(f"{self.path} cannot be used as a vector store, and was left as it is; put back a copy of "
                           f"it, or give another path. DuckDB says: {first_line(error)}")
 
-    def _age(self) -> float:
-        """Seconds since the file was last changed; a long time if there is none."""
-        return time.time() - self.path.stat().st_mtime if self.path.exists() else float("inf")
-
     # The matrix in memory --------------------------------------------------------------------------------------------
 
     def _signature(self) -> tuple:
         """What changes when somebody writes: which file, its size, its time; and those of what is yet to be merged."""
-        files = (self.path, self.path.with_name(self.path.name + ".wal"))
-        states = (file.stat() if file.exists() else None for file in files)
-        return tuple(state and (state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
+        return state(self.path), state(self.path.with_name(self.path.name + ".wal"))
 
     def _fresh_index(self) -> Index:
-        """The index, read anew as far as the file may hold more than it."""
-        with TURN:
-            index = self._index
-            if index is not None and index.trusted and index.signature == self._signature():
+        """The index, read anew as far as the file may hold more than it, or another file has taken its place."""
+        with self._turn:
+            index, before = self._index, self._signature()
+            if index is not None and index.trusted and index.signature == before:
                 return index
             with self._open() as db:
-                created, = db.execute("SELECT created FROM about").fetchone()
-                if index is None or index.created != created:               # none yet, or another file in its place
-                    index = Index((), False, created, [], [], [], np.empty((0, self.width), np.float32))
-                past = len(index.ids)
-                rows = db.execute("SELECT id, text, metadata FROM passages WHERE position >= ? ORDER BY position",
-                                  [past]).fetchall()
+                if index is None or not self._goes_on(db, index):
+                    index = Index((), False, "", [], [], [], np.empty((0, self.width), np.float32))
+                past, matrix, version = len(index.ids), index.matrix, index.version
+                rows = db.execute("SELECT id, text, metadata, version FROM passages WHERE position >= ? "
+                                  "ORDER BY position", [past]).fetchall()
                 if rows:
                     new = db.execute("SELECT vector FROM passages WHERE position >= ? ORDER BY position",
                                      [past]).fetchnumpy()["vector"]
-                    index.ids += [row[0] for row in rows]
-                    index.texts += [row[1] for row in rows]
-                    index.metadata += [row[2] for row in rows]
-                    index.matrix = np.concatenate([index.matrix, np.stack(new)])            # (N, C)
-                now = time.time()
-            # Closing may have merged and so changed the files; if another process was quicker, the next search looks
-            # again, because a file that is so fresh is not trusted.
-            index.signature = self._signature()
-            index.trusted = all(state is None or now - state[2] / 1e9 > FRESH for state in index.signature)
-            self._index = index
-            return index
+                    matrix, version = np.concatenate([matrix, np.stack(new)]), rows[-1][3]              # (N, C)
+                ids, texts, metadata = ([row[column] for row in rows] for column in range(3))
+            # Closing may have merged and so changed the files. If that is so, if another process was quicker, or if the
+            # file is so fresh that it may change again within the grain of the clock, the next search looks again.
+            after = self._signature()
+            trusted = after == before and all(map(is_old, after))
+            self._index = Index(after, trusted, version, index.ids + ids, index.texts + texts,
+                                index.metadata + metadata, matrix)
+            return self._index
+
+    def _goes_on(self, db: duckdb.DuckDBPyConnection, index: Index) -> bool:
+        """Whether the file begins with all that the index holds: texts are only ever added after one another, so it
+        does if the `add` that stored the index's last one stored that one in this file too."""
+        last = db.execute("SELECT version FROM passages WHERE position = ?", [len(index.ids) - 1]).fetchone()
+        return last == (index.version,)
+
+
+def state(file: Path) -> tuple | None:
+    """Which file it is, its size, its time in ns; None if there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def is_old(state: tuple | None) -> bool:
+    """Whether a file was last changed so long ago that any change from now on shows in its time."""
+    return state is None or time.time() - state[2] / 1e9 > FRESH
 
 
 def count(db: duckdb.DuckDBPyConnection) -> int:
     """How many texts are stored."""
     return db.execute("SELECT count(*) FROM passages").fetchone()[0]
-
-
-def check_k(k: int, stored: int) -> None:
-    """Refuse a number of hits that the store cannot give."""
-    if stored == 0:
-        raise ValueError("the store holds nothing yet; add texts before you search.")
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= stored:
-        raise ValueError(f"k is {k!r}; the store holds {stored} texts, give 1 to {stored}.")
-
-
-def unit(vectors: Any, name: str, rows: int | None, width: int) -> np.ndarray:
-    """Vectors as float32 of unit length: (rows, width), or (width,) when rows is None; ValueError for what has none."""
-    values = vectors.detach().cpu().numpy() if hasattr(vectors, "detach") else np.asarray(vectors)
-    expected = (width,) if rows is None else (rows, width)
-    if values.shape != expected or values.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is {values.dtype} {values.shape}; give numbers of shape {expected}.")
-    values = values.astype(np.float64)
-    lengths = np.sqrt((values ** 2).sum(axis=-1, keepdims=True))
-    if not np.isfinite(lengths).all():
-        raise ValueError(f"{name} holds nan or infinity; a vector needs numbers, look at what made it.")
-    if not lengths.all():
-        raise ValueError(f"{name} holds a vector of zeros, which points nowhere; look at what made it.")
-    return (values / lengths).astype(np.float32)
 
 
 def is_held(error: Exception) -> bool:
@@ -289,10 +301,7 @@ def is_held(error: Exception) -> bool:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether DuckDB complains about the file, and not about what it was asked."""
-    return type(error) is duckdb.Error or isinstance(error, (duckdb.IOException, duckdb.InternalException,
-                                                             duckdb.FatalException, duckdb.SerializationException))
-
-
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    """Whether DuckDB complains about the file, and not about what it was asked, or what the system denied it."""
+    kinds = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
+    words = str(error).lower()
+    return (type(error) is duckdb.Error or isinstance(error, kinds)) and not any(sign in words for sign in NOT_DAMAGE)
