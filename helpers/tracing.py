@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from helpers.positions import rotate
 from helpers.transformer import Attention, Places, Transformer
 
 if TYPE_CHECKING:
@@ -128,12 +127,7 @@ def weights_of(attention: Attention, x: Tensor, places: Places) -> Tensor:
     B, T, _ = x.shape
     qkv, rows = attention.qkv, (H + K) * D                                          # the values are not needed
     qk = torch.nn.functional.linear(x, qkv.weight[:rows], None if qkv.bias is None else qkv.bias[:rows])
-    qk = qk.view(B, T, H + K, D)
-    if attention.config.qk_norm:
-        qk = torch.cat([attention.q_norm(qk[:, :, :H]), attention.k_norm(qk[:, :, H:])], dim=2)
-    if places.cos is not None:
-        qk = rotate(qk, places.cos, places.sin)
-    q, k = qk.transpose(1, 2).split([H, K], dim=1)                                  # (B, H | K, T, D)
+    q, k = attention.queries_and_keys(qk.view(B, T, H + K, D), places)              # (B, H | K, T, D)
     q = q.reshape(B, K, H // K * T, D) / math.sqrt(D)           # the heads that share a key, one below another
     scores = (q @ k.transpose(-2, -1)).view(B, H, T, T)
     if places.mask is None:

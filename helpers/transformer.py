@@ -72,16 +72,22 @@ class Attention(nn.Module):
         H, K, D = self.config.heads, self.config.kv_heads, self.config.head_size
         B, T, C = x.shape
         qk, v = self.qkv(x).view(B, T, H + 2 * K, D).split([H + K, K], dim=2)       # (B, T, H + K | K, D)
-        if self.config.qk_norm:
-            qk = torch.cat([self.q_norm(qk[:, :, :H]), self.k_norm(qk[:, :, H:])], dim=2)
-        if places.cos is not None:
-            qk = rotate(qk, places.cos, places.sin)         # both at once: small steps are what a short text waits for
-        q, k = qk.split([H, K], dim=2)                                              # (B, T, H | K, D)
-        q, k, v = (part.transpose(1, 2) for part in (q, k, v))                      # (B, H | K, T, D)
+        q, k = self.queries_and_keys(qk, places)
+        v = v.transpose(1, 2)                                                       # (B, K, T, D)
         if cache is not None:
             k, v = cache.add(k, v)                                                  # (B, K, S, D)
         mixed = attention(q, k, v, causal=self.config.causal, mask=places.mask)     # (B, H, T, D)
         return self.out(mixed.transpose(1, 2).reshape(B, T, C))                     # (B, T, C)
+
+    def queries_and_keys(self, qk: Tensor, places: Places) -> tuple[Tensor, Tensor]:
+        """What `qkv` gave for both, (B, T, H + K, D), as they meet: queries (B, H, T, D) and keys (B, K, T, D)."""
+        H, K = self.config.heads, self.config.kv_heads
+        if self.config.qk_norm:
+            qk = torch.cat([self.q_norm(qk[:, :, :H]), self.k_norm(qk[:, :, H:])], dim=2)
+        if places.cos is not None:
+            qk = rotate(qk, places.cos, places.sin)         # both at once: small steps are what a short text waits for
+        q, k = qk.transpose(1, 2).split([H, K], dim=1)                              # (B, H | K, T, D)
+        return q, k
 
 
 class MLP(nn.Module):
