@@ -31,9 +31,13 @@ def bar(total: int, label: str, unit: str = "", shown: bool = True) -> Iterator[
         widget = ipywidgets.IntProgress(value=0, max=total, description=label, style={"description_width": "initial"},
                                         layout={"width": "420px"})
         display(live(widget), raw=True, metadata={"press_enter": {"transient": True}})
+        done = 0
 
         def step(count: int) -> None:
-            widget.value += count
+            nonlocal done
+            done += count
+            if 100 * (done - widget.value) >= total:      # each value is a message: a hundred a bar, however many steps
+                widget.value = done
 
         try:
             yield step

@@ -1,6 +1,7 @@
 """Views: one output with a live and a still form, which follows its controls and says what it cannot draw."""
 import threading
 
+import ipywidgets
 import pytest
 
 from helpers import plots, waiting, widgets
@@ -215,3 +216,16 @@ def test_a_bar_in_a_notebook_leaves_only_a_view_marked_as_passing(monkeypatch):
         step(2)
     (data, metadata), = outputs
     assert set(data) == {waiting.WIDGET} and metadata == {"press_enter": {"transient": True}}
+
+
+def test_a_bar_changes_its_widget_a_hundred_times_at_most(monkeypatch):
+    widget = ipywidgets.IntProgress(max=5000)
+    values = []
+    widget.observe(lambda change: values.append(change["new"]), "value")
+    monkeypatch.setattr(waiting, "in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    monkeypatch.setattr("ipywidgets.IntProgress", lambda **_: widget)
+    with waiting.bar(5000, "Reading") as step:
+        for _ in range(5000):
+            step(1)
+    assert values == list(range(50, 5001, 50))

@@ -30,6 +30,7 @@ from tools import build, lesson_table, notebook_form, notebook_store  # noqa: E4
 
 FOLDERS = ("notebooks", "solutions")
 CELL_TIMEOUT = 600                                     # seconds
+CELL_MESSAGES = 1000    # nbval reads when a cell has ended; until then ZeroMQ keeps 2,000 messages and drops the rest
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -97,9 +98,9 @@ def execute(path: Path, timeout: int = CELL_TIMEOUT, report: Callable[[str], Non
         cell.outputs, cell.execution_count = [], None
     with tempfile.TemporaryDirectory() as state:
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisPython())
-        client = NotebookClient(notebook, km=manager, timeout=timeout, record_timing=False,
-                                store_widget_state=False, extra_arguments=["--log-level=ERROR"],
-                                resources={"metadata": {"path": str(path.parent.resolve())}})
+        client = _CountingClient(notebook, km=manager, timeout=timeout, record_timing=False,
+                                 store_widget_state=False, extra_arguments=["--log-level=ERROR"],
+                                 resources={"metadata": {"path": str(path.parent.resolve())}})
         client.owns_km = True                          # it ends the kernel, however the run ends
         started, memory_mb = time.perf_counter(), 0
         with client.setup_kernel(env=_environment(state)):
@@ -126,7 +127,17 @@ def steady(measured: float, stored: int | None, step: int) -> int:
     return max(step, math.ceil(measured / step) * step)
 
 
-def _run(client: NotebookClient, cell, index: int, number: int) -> None:
+class _CountingClient(NotebookClient):
+    """Counts the messages of the cell that runs: outputs, states, and each change of a widget."""
+    messages = 0
+
+    def process_message(self, msg, cell, cell_index):
+        self.messages += 1
+        return super().process_message(msg, cell, cell_index)
+
+
+def _run(client: _CountingClient, cell, index: int, number: int) -> None:
+    client.messages = 0
     try:
         client.execute_cell(cell, index, execution_count=number)
     except CellExecutionError as error:
@@ -137,7 +148,10 @@ def _run(client: NotebookClient, cell, index: int, number: int) -> None:
     except DeadKernelError:
         why = "The kernel died: out of memory, or a crash in a library."
     else:
-        return
+        if client.messages <= CELL_MESSAGES:
+            return
+        why = f"It sent {client.messages:,} messages, and nbval may lose those beyond {CELL_MESSAGES:,}. " \
+              "Change widgets and print less often."
     tail = "\n".join(_COLOURS.sub("", why).splitlines()[-12:])
     shown = f"{_indented(cell.source)}\n\n{_indented(tail)}"
     raise CellFailed(f"code cell {number} (id {cell.id}) failed.\n\n{shown}\n")
