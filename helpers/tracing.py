@@ -83,7 +83,7 @@ def patterns(model: Transformer, seen: Trace | Tensor, layers: Sequence[int] | N
     """Attention weights: how much each query (row) takes from each key (column), for every layer and head.
 
     The model itself never holds them, because its fast attention does not make them; they are worked out here from the
-    residual stream. Lesson 03c builds it.
+    residual stream. Lesson 03d builds it.
 
     seen: a Trace, or ids (T,) or (B, T). layers: only these, in this order; None is all.
     padding_mask: (B, T), True where a token is real; only with ids (B, T).
@@ -141,7 +141,7 @@ def weights_of(attention: Attention, x: Tensor, places: Places) -> Tensor:
 
 
 def previous_token(patterns: Tensor) -> Tensor:
-    """Mean weight on the token one back, over all tokens but the first (Elhage et al., 2021). Lesson 03c builds it."""
+    """Mean weight on the token one back, over all tokens but the first (Elhage et al., 2021). Lesson 03e builds it."""
     check_patterns(patterns)
     return patterns.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)              # (..., H)
 

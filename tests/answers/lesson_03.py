@@ -1,4 +1,4 @@
-"""Other right answers to the exercises of lessons 03, 03b and 03c."""
+"""Other right answers to the exercises of lessons 03 to 03e."""
 import math
 
 import torch

@@ -1,4 +1,4 @@
-"""The exercises of lessons 03, 03b and 03c, Attention, a module each."""
+"""The exercises of lessons 03 to 03e, Attention, a module each."""
 from helpers.exercises.lesson_03 import (grouped_attention, induction_score, merge, rotate_pairs, window_scores,
                                          with_sink)
 
