@@ -53,7 +53,8 @@ def test_executed_lesson_is_in_good_form_and_stays_the_same(lesson, capsys):
     ("import time; time.sleep(60)", 1, "It ran for more than 1 seconds."),
     (f"display({{{VIEW!r}: {{'model_id': '1'}}, 'text/plain': 'IntSlider(value=3)'}}, raw=True)", 60,
      "shows a widget and nothing else"),
-    ("for number in range(1001): display(number)", 60, "It sent 1,004 messages, and nbval may lose those beyond 1,000."),
+    ("for number in range(1001): display(number)", 60,
+     "It sent 1,004 messages, and nbval may lose those beyond 1,000."),
 ])
 def test_failing_cell_is_named_and_the_notebook_left_as_it_was(lesson, capsys, source, timeout, why):
     path = lesson("x = 1", source)
