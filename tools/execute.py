@@ -150,8 +150,8 @@ def _run(client: _CountingClient, cell, index: int, number: int) -> None:
     else:
         if client.messages <= CELL_MESSAGES:
             return
-        why = f"It sent {client.messages:,} messages, and nbval may lose those beyond {CELL_MESSAGES:,}. " \
-              "Change widgets and print less often."
+        why = (f"It sent {client.messages:,} messages, and nbval may lose those beyond {CELL_MESSAGES:,}. "
+               "Change widgets and print less often.")
     tail = "\n".join(_COLOURS.sub("", why).splitlines()[-12:])
     shown = f"{_indented(cell.source)}\n\n{_indented(tail)}"
     raise CellFailed(f"code cell {number} (id {cell.id}) failed.\n\n{shown}\n")
