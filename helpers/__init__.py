@@ -9,8 +9,8 @@ __course__ = "press-enter"          # how a notebook's first cell knows this pac
 __version__ = "0.1.0"
 
 MODULES = ("assets", "attention_plots", "charts", "chat", "corpora", "environment", "exercises", "plots", "pretrained",
-           "progress", "proof", "retrieval", "sampling", "tokenizer", "tracing", "transformer", "vocabularies",
-           "waiting", "widgets", "word_vectors")
+           "progress", "proof", "retrieval", "sampling", "sweeps", "tales", "tokenizer", "tracing", "training",
+           "transformer", "vocabularies", "waiting", "widgets", "word_vectors")
 SHORTCUTS = {"start": "environment", "attention": "transformer"}     # helpers.start() is helpers.environment.start()
 
 

@@ -1,0 +1,1 @@
+"""Experiments too long for a lesson, whose results the lessons draw."""
