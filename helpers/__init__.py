@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 MODULES = ("assets", "attention_plots", "charts", "chat", "corpora", "environment", "exercises", "plots", "pretrained",
            "progress", "proof", "retrieval", "sampling", "sweeps", "tales", "tokenizer", "tracing", "training",
-           "transformer", "vocabularies", "waiting", "widgets", "word_vectors")
+           "training_view", "transformer", "vocabularies", "waiting", "widgets", "word_vectors")
 SHORTCUTS = {"start": "environment", "attention": "transformer"}     # helpers.start() is helpers.environment.start()
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from helpers.transformer import Transformer
+from helpers.transformer import Config, Transformer
 
 FILES = ("model.safetensors", "optimizer.safetensors")
 KEPT = 2                        # the newest, and the one before in case the disk damages it
@@ -115,6 +116,42 @@ def restore(checkpoint: Checkpoint, model: Transformer, optimizers: Sequence[tor
                 state.setdefault(int(parameter), {})[part] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     model.load_state_dict(load_file(checkpoint.folder / FILES[0]))
+
+
+def save_model(model: Transformer, file: str | Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a trained model alone, weights and Config in one safetensors file, whole or not at all.
+
+    dtype: torch.float16 takes half the room, and rounds each weight to three or four digits.
+    Raises CheckpointError when the file cannot be written; one that was there before stays.
+    """
+    file = Path(file)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    tensors = {name: tensor.to(dtype) for name, tensor in model_tensors(model).items()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, unfinished, metadata={"config": json.dumps(asdict(model.config))})
+        flush(unfinished)
+        os.replace(unfinished, file)
+    except Exception as error:                              # safetensors has an error of its own for a full disk
+        unfinished.unlink(missing_ok=True)
+        raise CheckpointError(f"{file} could not be written: {error}. Choose another place.") from error
+
+
+def load_model(file: str | Path, device: str | torch.device = "cpu") -> Transformer:
+    """A model that `save_model` wrote, in float32, ready to be used or trained on.
+
+    Raises CheckpointError for a file that is missing, damaged, or of another kind.
+    """
+    try:
+        with safe_open(file, framework="pt") as content:
+            config = Config(**json.loads(content.metadata()["config"]))
+            weights = {name: content.get_tensor(name).float() for name in content.keys()}
+        model = Transformer(config)
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{file} is no model that save_model wrote, or it is damaged ({error}); write it again."
+                              ) from error
+    return model.to(device).eval()
 
 
 def model_tensors(model: Transformer) -> dict[str, Tensor]:

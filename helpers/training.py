@@ -156,8 +156,8 @@ def train(model: Transformer, data: Data, config: TrainConfig, held_out: Data | 
     if history.stopped:
         print(f"Training {history.stopped}. The model holds what it had learned by then.")
     if history.unsaved:
-        raise TrainingStopped(f"{history.unsaved} The model in memory holds all {history.step} steps; before you leave, "
-                              "train it one step into a folder that has room.", history)
+        raise TrainingStopped(f"{history.unsaved} The model in memory holds all {history.step} steps: write it "
+                              "elsewhere with helpers.checkpoints.save_model(model, file).", history)
     return history
 
 
