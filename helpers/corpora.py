@@ -7,18 +7,24 @@
     topics = python_docs()           # {"with": "The with statement ...", ...}
     pairs = word_pairs()             # {"capital": (("France", "Paris"), ...), ...}
     groups = word_groups()           # {"animal": ("cat", "dog", ...), ...}
+    stories = tales(20_000)          # our own story world: [Tale, ...], of which everything is known
 """
 import ast
 import functools
 import gettext
 import io
+import itertools
 import re
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers import assets
 from helpers.waiting import bar
+
+if TYPE_CHECKING:
+    from helpers.tales import Tale
 
 PLAYS = 38
 
@@ -129,6 +135,22 @@ def word_pairs() -> dict[str, tuple[tuple[str, str], ...]]:
 def word_groups() -> dict[str, tuple[str, ...]]:
     """Words of a kind, by its name: country, animal, food and others; our own lists."""
     return {kind: tuple(text.split()) for kind, text in _words()["groups"].items()}
+
+
+def tales(n: int, seed: int = 0, split: str = "train") -> "list[Tale]":
+    """n stories of our own story world, `helpers.tales`, with all that is known about them.
+
+    The same seed gives the same stories on every machine, and a larger n the same ones first.
+    split: "train", or "held_out" for stories about combinations that no training story has, whatever its seed.
+    Raises ValueError for a negative n or an unknown split.
+    """
+    from helpers import tales_telling
+
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise ValueError(f"n is {n!r}; give the number of stories, 0 or more.")
+    if split not in tales_telling.SPLITS:
+        raise ValueError(f"split is {split!r}; choose one of {', '.join(tales_telling.SPLITS)}.")
+    return list(itertools.islice(tales_telling.stories(seed, split), n))
 
 
 @functools.cache
