@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from helpers.config import Config
 
-WEIGHT, GRADIENT, MOMENTS = 4, 4, 8                         # bytes for each parameter in training; Adam keeps two moments
+WEIGHT, GRADIENT, MOMENTS = 4, 4, 8                         # bytes for each parameter in training
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,9 @@ def parameters(config: Config) -> dict[str, int]:
 def flops(config: Config, tokens: int, batch: int = 1, past: int = 0) -> dict[str, int]:
     """Operations on numbers (FLOPs) of one forward pass, by part: a multiplication and an addition are two.
 
-    Lesson 04c builds it. tokens: T new ones in each of `batch` texts, after `past` that a KV cache holds. Only matrix products are counted, as
-    torch.utils.flop_counter does, and scores that a causal mask hides are counted too. T may exceed the context.
+    Lesson 04c builds it. tokens: T new ones in each of `batch` texts, after `past` that a KV cache holds; they may
+    exceed the context. Only matrix products are counted, as torch.utils.flop_counter does, and scores that a causal
+    mask hides are counted too.
     Raises ValueError for no tokens, no texts or a negative past.
     """
     require(tokens=tokens, batch=batch)
@@ -126,7 +127,7 @@ def activations(config: Config, tokens: int, batch: int = 1) -> dict[str, int]:
     require(tokens=tokens, batch=batch)
     C, L, H, K, D, F = sizes(config)
     each = batch * tokens
-    per_norm = 2 * C + 2 if config.norm == "layernorm" else 3 * C + 1       # in, (scaled,) out; and its one or two scales
+    per_norm = 2 * C + 2 if config.norm == "layernorm" else 3 * C + 1       # in, (scaled,) out; and its scales
     norms = 2 * L + (config.norm_at == "before") + config.embedding_norm
     attention = (H + 2 * K) * D + H * D + H                 # q, k, v; what was mixed; each row's sum
     attention += (H + K) * D if config.positions == "rope" or config.qk_norm else 0      # q and k, turned
@@ -140,9 +141,9 @@ def activations(config: Config, tokens: int, batch: int = 1) -> dict[str, int]:
 def training_bytes(config: Config, tokens: int, batch: int = 1, number_bytes: int = 4) -> dict[str, int]:
     """Memory to train with Adam, by what holds it. Lesson 04c builds it.
 
-    number_bytes: of an activation, 4 or 2; weights, gradients and the two moments stay float32, as autocast leaves them:
-    16 bytes a parameter. (Half-precision weights and gradients beside a float32 copy come to 16 as well: Rajbhandari
-    et al., 2020.)
+    number_bytes: of an activation, 4 or 2; weights, gradients and the two moments stay float32, as autocast leaves
+    them: 16 bytes a parameter. (Half-precision weights and gradients beside a float32 copy of the weights come to 16 as
+    well: Rajbhandari et al., 2020.)
     Raises ValueError for no tokens, texts or bytes.
     """
     require(number_bytes=number_bytes)

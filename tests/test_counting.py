@@ -187,8 +187,21 @@ def test_the_calculator_draws_every_known_model_and_says_its_numbers(name):
 
 
 @pytest.mark.parametrize("number, words", [
-    (999, "999"), (1_000, "1.00 K"), (134_515_008, "135 M"), (8_030_261_248, "8.03 G"), (3.14e23, "314,000 E"), (0, "0"),
-    (9_996, "10.0 K"), (999_600, "1.00 M"), (2_147_483.6, "2.15 M"), (999.6, "1.00 K"), (12.345, "12"),
+    (999, "999"), (1_000, "1.00 K"), (134_515_008, "135 M"), (8_030_261_248, "8.03 G"), (3.14e23, "314,000 E"),
+    (0, "0"), (9_996, "10.0 K"), (999_600, "1.00 M"), (2_147_483.6, "2.15 M"), (999.6, "1.00 K"), (12.345, "12"),
 ])
 def test_large_numbers_are_short(number, words):
     assert counting_plots.short(number) == words
+
+
+@pytest.mark.parametrize("value, words", [(0, "0 "), (500, "500 "), (2_500_000, "2.5 M"), (5e10, "50 G")])
+def test_a_number_beside_an_axis_is_round(value, words):
+    assert counting_plots.tick(value) == words
+
+
+def test_parts_of_a_model_have_one_colour_in_all_panels():
+    parts = counting_plots.colours(["tokens", "attention", "MLP", "norms", "read-out"])
+    work = counting_plots.colours(["projections", "MLP", "scores and mixing", "logits"])
+    assert (work["projections"], work["MLP"], work["logits"]) == (parts["attention"], parts["MLP"], parts["tokens"])
+    assert len(set(work.values())) == 4 and len(set(parts.values())) == 5
+    assert len(set(counting_plots.colours(["tables", "tokens"]).values())) == 2
