@@ -9,6 +9,7 @@
     python3 course.py build             make the exercises from the solutions, and the README's table of
                                         lessons; --check only says what is stale
     python3 course.py bench [name]      time our code beside its peers
+    python3 course.py stages            train the Storyteller anew, as it ships with the course
     python3 course.py report            print what to paste into a bug report
 
 The first run makes .venv, installs the tested versions and fetches the models; later runs start at once.
@@ -107,6 +108,11 @@ def bench(options, extra):
     return call([set_up({"lab", "test"}, options.here).python, "-m", "benchmarks", *extra])
 
 
+def stages(options, extra):
+    """Train the Storyteller anew and store its stages."""
+    return call([set_up({"lab", "test"}, options.here).python, "-m", "tools.stages", *extra])
+
+
 def report(options, extra):
     """Print the state of the environment as it is; set nothing up."""
     return call([ready(options.here).python, "-m", "helpers.environment", *extra])
@@ -121,7 +127,7 @@ def ready(here):
     return found
 
 
-COMMANDS = (lab, test, progress, execute, build, bench, report)
+COMMANDS = (lab, test, progress, execute, build, bench, stages, report)
 
 
 # ---------------------------------------------------------------- the learner's copy
@@ -221,7 +227,7 @@ def main(arguments=None):
     """Run one command. Returns its exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")   # old Windows consoles refuse some letters
-    for name in ("COURSE_CACHE", "COURSE_STATE"):                # the programs that we start run in other folders
+    for name in ("COURSE_CACHE", "COURSE_DATA", "COURSE_STATE"):   # the programs that we start run in other folders
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that call() takes its program along

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.harness import table
 
-NAMES = ("tokenizer", "decode", "tracing", "retrieval", "imports")   # modules of this package with run() -> list[Row]
+NAMES = ("tokenizer", "decode", "tracing", "retrieval", "training", "imports")     # modules with run() -> list[Row]
 
 
 def main(arguments: list[str] | None = None) -> int:

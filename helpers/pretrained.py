@@ -1,4 +1,4 @@
-"""Real models, in the course's own Transformer: SmolLM2 (chat), MiniLM (sentence vectors), GPT-2.
+"""Real models, in the course's own Transformer: SmolLM2 (chat), MiniLM (sentence vectors), GPT-2, the Storyteller.
 
 Every file is checked by its hash and read as plain numbers: never pickle, which can run code.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from helpers import assets
+from helpers.checkpoints import load_model
 from helpers.gguf_file import GGUF
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
@@ -19,6 +20,7 @@ from helpers.transformer import Config, Transformer
 if TYPE_CHECKING:
     import tokenizers
 
+STAGES = Path(__file__).with_name("stages")             # of the Storyteller
 Read = Callable[[str], Tensor]          # gives the tensor of a name, as the file has it
 
 
@@ -68,6 +70,19 @@ def gpt2(source: str | Path = "gpt2", device: str | torch.device = "cpu") -> tup
             raise ValueError(f"source is {str(source)!r}, and there is no such folder; as a {error}") from error
         folder = download_gpt2(str(source))
     return from_folder(folder, device), BPETokenizer.from_tiktoken("gpt2")
+
+
+def storyteller(stage: str = "base", device: str | torch.device = "cpu") -> tuple[Transformer, BPETokenizer]:
+    """The course's own small model at a stage of its training, with its tokenizer, as `helpers.storyteller` makes it.
+
+    stage: "base" goes on with stories of Tales; "instructed" answers requests for them. Stored in float16 beside this
+    file, float32 here; `python3 course.py stages` makes them again.
+    Raises ValueError for an unknown stage, and CheckpointError for a damaged file.
+    """
+    known = sorted(file.stem for file in STAGES.glob("*.safetensors"))
+    if stage not in known:
+        raise ValueError(f"stage is {stage!r}; choose one of {', '.join(known)}.")
+    return load_model(STAGES / f"{stage}.safetensors", device), BPETokenizer.load(STAGES / "tokenizer.json")
 
 
 def download_gpt2(size: str) -> Path:

@@ -373,6 +373,7 @@ def test_unknown_words_are_refused(words, capsys):
 @pytest.mark.parametrize("words, program", [
     (["execute", "03", "05b"], ["tools/execute.py", "03", "05b"]),
     (["bench", "decode"], ["-m", "benchmarks", "decode"]),
+    (["stages", "--work", "w"], ["-m", "tools.stages", "--work", "w"]),
 ])
 def test_a_command_hands_its_words_on(words, program, monkeypatch):
     interpreter = setup.Interpreter("python", "3.11.7", Path(), True, "")

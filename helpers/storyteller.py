@@ -1,0 +1,77 @@
+"""How the Storyteller is made: its tokens, what it reads, how it is trained, how its stories are scored.
+
+    tokenizer = train_tokenizer()
+    model = new_model(tokenizer)
+    train(model, base_data(tokenizer), BASE)                          # a base model: it goes on with stories
+    train(model, instruction_data(tokenizer), INSTRUCTED)             # it answers requests
+
+The lessons train it with these settings, and so does `course.py stages`, which makes the files that ship with the course.
+"""
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from helpers import sampling, tales
+from helpers.corpora import tales as tell
+from helpers.tales import ASSISTANT, END, USER, Tale
+from helpers.token_data import Examples, TokenStream
+from helpers.tokenizer import BPETokenizer
+from helpers.training import TrainConfig
+from helpers.transformer import Config, Transformer
+
+VOCABULARY = 1_024
+STORIES, REQUESTS, HELD_OUT = 20_000, 4_000, 400
+LONGEST = 240                   # tokens of a story, at most; a request may stand before it
+BASE = TrainConfig(steps=300, batch=16, warmup=20, learning_rate=6e-3, muon_learning_rate=0.03)
+INSTRUCTED = TrainConfig(steps=120, batch=16, warmup=10, learning_rate=1e-3, muon_learning_rate=5e-3)
+
+
+def train_tokenizer(stories: int = 2_000) -> BPETokenizer:
+    """A tokenizer that learned from stories: 1,024 tokens, nearly all of them whole words; three are special."""
+    text = "".join(tale.text for tale in tell(stories))
+    return BPETokenizer.train(text, VOCABULARY, special_tokens=(END, USER, ASSISTANT))
+
+
+def new_model(tokenizer: BPETokenizer, seed: int = 0) -> Transformer:
+    """An untrained Storyteller. seed: of its first weights, which are drawn on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Transformer(replace(Config.storyteller(VOCABULARY)))
+
+
+def base_data(tokenizer: BPETokenizer, stories: int = STORIES, split: str = "train") -> TokenStream:
+    """Stories one after another, each with an end token."""
+    end = tokenizer.special_tokens[END]
+    return TokenStream([token for tale in tell(stories, split=split) for token in (*tokenizer.encode(tale.text), end)])
+
+
+def instruction_data(tokenizer: BPETokenizer, stories: int = REQUESTS, split: str = "train") -> Examples:
+    """Requests with their stories; the request is read and not predicted. None of the stories is in `base_data`."""
+    rows = []
+    for tale in tell(stories, seed=1, split=split):
+        question = request_ids(tokenizer, tale.request.text)
+        rows.append(([*question, *tokenizer.encode(tale.text), tokenizer.special_tokens[END]], len(question)))
+    return Examples(rows)
+
+
+def request_ids(tokenizer: BPETokenizer, request: str) -> list[int]:
+    """A request as an instructed Storyteller expects it: user token, request, assistant token."""
+    return [tokenizer.special_tokens[USER], *tokenizer.encode(request), tokenizer.special_tokens[ASSISTANT]]
+
+
+def write(model: Transformer, tokenizer: BPETokenizer, prompts: Sequence[list[int]], temperature: float = 0.0,
+          seed: int | None = 0) -> list[str]:
+    """What the model writes after each prompt, up to its end token. prompts: token ids."""
+    model.eval()
+    end = tokenizer.special_tokens[END]
+    written = sampling.generate(model, list(prompts), LONGEST, temperature=temperature, stop=[end], seed=seed)
+    return [tokenizer.decode(ids) for ids in written]
+
+
+def fluency(model: Transformer, tokenizer: BPETokenizer, stories: Sequence[Tale], temperature: float = 0.0,
+            seed: int | None = 0) -> list[tales.Score]:
+    """Scores of the stories that the model tells after the openings of these, which it has not seen."""
+    openings = [tales.opening(tale) for tale in stories]
+    written = write(model, tokenizer, [tokenizer.encode(opening.rstrip()) for opening in openings], temperature, seed)
+    return [tales.consistent(opening, text) for opening, text in zip(openings, written, strict=True)]

@@ -1,0 +1,69 @@
+"""Make the Storyteller's stages that ship with the course: `python3 course.py stages` (some minutes).
+
+    helpers/stages/tokenizer.json  base.safetensors  instructed.safetensors  scores.json
+
+The recipe is `helpers.storyteller`, which the lessons use too. A training that is stopped goes on where it was.
+"""
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from helpers import checkpoints, storyteller, tales
+from helpers.corpora import tales as tell
+from helpers.pretrained import STAGES
+from helpers.training import evaluate, train
+
+
+def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, float]]:
+    """Train tokenizer, base and instructed, write them to a folder, and return their scores.
+
+    work: where checkpoints go. shorter: divides steps and texts, for a test.
+    """
+    tokenizer = storyteller.train_tokenizer(2_000 // shorter)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder / "tokenizer.json")
+    held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
+    model, scores = storyteller.new_model(tokenizer), {}
+    for stage, config, data in (
+            ("base", storyteller.BASE, storyteller.base_data(tokenizer, storyteller.STORIES // shorter)),
+            ("instructed", storyteller.INSTRUCTED,
+             storyteller.instruction_data(tokenizer, storyteller.REQUESTS // shorter))):
+        config = replace(config, steps=config.steps // shorter, warmup=config.warmup // shorter)
+        train(model, data, config, folder=work / stage)
+        checkpoints.save_model(model, folder / f"{stage}.safetensors", torch.float16)
+        shipped = checkpoints.load_model(folder / f"{stage}.safetensors")       # what learners get: rounded
+        scores[stage] = score(shipped, tokenizer, held_out)
+        print(stage, scores[stage], flush=True)
+    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8", newline="\n")
+    return scores
+
+
+def score(model, tokenizer, held_out: list[tales.Tale]) -> dict[str, float]:
+    """Held-out loss, and the shares of held-out openings gone on with well and of held-out requests followed."""
+    told = storyteller.fluency(model, tokenizer, held_out)
+    prompts = [storyteller.request_ids(tokenizer, tale.request.text) for tale in held_out]
+    answers = storyteller.write(model, tokenizer, prompts)
+    followed = [tales.follows(tale.request, answer) for tale, answer in zip(held_out, answers, strict=True)]
+    stream = storyteller.base_data(tokenizer, len(held_out), split="held_out")
+    return {"loss": round(evaluate(model, stream), 4),
+            "consistent": round(sum(one.ok for one in told) / len(told), 4),
+            "follows": round(sum(one.ok for one in followed) / len(followed), 4)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="course.py stages", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, help="keep the checkpoints here, to go on after a stop")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        make(STAGES, options.work or Path(temporary))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
