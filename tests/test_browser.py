@@ -14,8 +14,10 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 import course
 from tools import notebook_store
@@ -142,6 +144,33 @@ def test_an_exercise_answers_and_its_pass_outlives_the_kernel(exercise, lab, scr
     assert "1.1 open" in told and "1.2 done" in told
 
 
+TRAINING = [
+    "import torch\nfrom helpers.training import TokenStream, TrainConfig, evaluate, train\n"
+    "from helpers.training_view import LiveView\nfrom helpers.transformer import Config, Transformer\n"
+    "model = Transformer(Config(vocabulary=9, context=16, d_model=32, layers=2, heads=2))\n"
+    "data = TokenStream(torch.arange(900) % 9)",
+    "history = train(model, data, TrainConfig(steps=50_000), watch=LiveView(lambda model: 'a sample'))",
+    "print('kept', history.step == len(history.losses) < 50_000, evaluate(model, data) < 2)",
+]
+
+
+def test_a_training_is_watched_and_stopped_by_its_button(training, screenshots):
+    first, long, last = (cell(training, source.split("\n")[-1]) for source in TRAINING)
+    run(first)
+    long.locator(".cm-content").click()
+    training.keyboard.press("Shift+Enter")
+    panel = long.locator(".jp-OutputArea-output", has=training.get_by_role("button", name="Stop"))
+    panel.locator("img").wait_for(timeout=200 * SECOND)                 # the loss so far
+    assert "tokens a second" in panel.inner_text() and "learning rate" in panel.inner_text()
+    long.screenshot(path=screenshots / "training.png")
+    panel.get_by_role("button", name="Stop").click()
+    printed(long, "Training stopped after step", "The model holds what it had learned by then.")
+    assert long.get_by_role("button", name="Stop").count() == 0
+    run(last)
+    printed(last, "kept True True")
+    long.screenshot(path=screenshots / "training stopped.png")
+
+
 def test_nothing_stands_before_the_lesson(reopened):
     assert reopened.get_by_role("dialog").all_inner_texts() == []
     assert reopened.locator(".Toastify__toast").all_inner_texts() == []     # such as a question about news
@@ -196,6 +225,16 @@ def exercise(browser, lab, complaints):
     """The exercises of lesson 01 in the learner's copy, in a window in which all its cells are drawn."""
     with page_at(browser, f"{lab[0]}/lab/tree/my_course/exercises/01_tokenization.ipynb?reset", complaints) as page:
         page.set_viewport_size({"width": 1280, "height": 9000})
+        yield page
+
+
+@pytest.fixture(scope="module")
+def training(browser, lab, complaints):
+    """A notebook that trains a small model for longer than anybody would wait."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in TRAINING], metadata={
+        "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}})
+    (lab[1].parents[1] / "training.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+    with page_at(browser, f"{lab[0]}/lab/tree/my_course/training.ipynb?reset", complaints) as page:
         yield page
 
 
