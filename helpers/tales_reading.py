@@ -174,11 +174,11 @@ CAUSES = {"happy": _cause_pattern("good"), "sad": _cause_pattern("bad")}
 KNOWN = {name.lower() for name in PEOPLE}
 X = WHO.format("x")
 PATTERNS = [(re.compile(pattern), closing) for pattern, closing in (
-    (rf"\b{X} (?:{GETS}) (?:back )?the THING\b(?! now| in the end)", False),
+    (rf"\b{X} (?:{GETS}) (?:back )?the THING\b(?! for many| tight)", False),
     (rf"\b(?:{GIVES}) the THING (?:back )?to {X}\b", False),
     (rf"\b(?:{GIVES}) {X} the THING\b", False),
     (r"\bthe THING was (?:lost|gone|broken|sold)\b", False),
-    (r"\bthe THING (?:broke|fell into)\b|\bthrew away the THING\b|\bstranger bought the THING\b", False),
-    (rf"\bin the end {X} had the THING\b", True),
-    (rf"\bthe THING (?:belonged to|lay beside|stayed with) {X}\b", True),
-    (r"\bnobody (?:ever saw|had) the THING\b|\bthe THING never came back\b|\bthe THING was gone for good\b", True))]
+    (r"\bthe THING (?:broke|was torn|fell into)\b|\bstranger bought the THING\b", False),
+    (rf"\b{X} (?:kept the THING for many|held the THING tight|did not let go of the THING)\b", True),
+    (rf"\bthe THING (?:belonged to|stayed with) {X}\b", True),
+    (r"\bnobody ever saw the THING\b|\bthe end of the THING\b|\bno THING any more\b|\bthe THING was gone for good\b", True))]

@@ -8,6 +8,8 @@ from helpers.tales_world import (ANIMALS, BOYS, CHILDREN, GIRLS, NUMBERS, OBJECT
                                  table, the)
 
 Cast = tuple[str, str, str]              # hero, other, object
+CHANCE = {"sum": 0.55, "sumway": 0.55, "carry": 0.6, "cross": 0.8}     # of a beat that may be left out; others 0.3
+LATER, SOON = ("many years", "again"), ("home", "evening", "bed", "stars")      # "for many years. Mia went to bed"
 SPLITS = ("train", "held_out")
 HIM = {"girl": ("she", "her", "her", "herself"), "boy": ("he", "him", "his", "himself"),
        "animal": ("it", "it", "its", "itself")}
@@ -15,15 +17,16 @@ SHARED = {name: lines(text) for name, text in WORLD["shared"].items()}
 ASK = {name: lines(text) for name, text in WORLD["request"].items()}
 SPOTS, COUNTED, TRAITS, COLOURS = (lines(WORLD["spots"]["spots"]), WORLD["counted"].split(), WORLD["traits"].split(),
                                    WORLD["colours"].split())
+SOFT = WORLD["soft"].split()
 NEEDS = list(WORLD["needs"].items())
 OBSTACLES = [(name, *text.split(" | ")) for name, text in WORLD["obstacles"].items()]
-TIRED, BIG = ("tired", "weak", "sleepy"), ("heavy", "big", "wide")
+TIRED, BIG = ("tired", "weak", "dizzy"), ("heavy", "big", "large")
 
 # "it" is the one or the other, and only the adjective tells. What follows fits what "it" was.
 CARRY = "{Hero} could not carry the {thing} because it was too {adj}. "
 CARRIED = {"object": "So {hero} pushed the {thing} along the path.", "actor": "So {hero} sat down for a little while."}
-FIT = "The {thing} did not fit into the bag because it was too {adj}. "
-FITTED = {"object": "So {hero} took the {thing} under one arm.", "bag": "So {hero} went to get a better bag."}
+FIT = "{Hero} had a bag, but the {thing} did not fit into the bag because it was too {adj}. "
+FITTED = {"object": "So {hero} carried the {thing} without a bag.", "bag": "So {hero} went to get a bigger bag."}
 CROSS = "{Actor} could not {pass_} the {obstacle} because it was too {adj}. "
 CROSSED = {"obstacle": "So {actor} walked all the way around.", "actor": "So {actor} rested in the grass first."}
 
@@ -60,7 +63,8 @@ def other_words(who: str, hero: str) -> dict[str, str]:
 def thing_words(thing: str, colour: str, hero: str, other: str) -> dict[str, str]:
     """Words for the object; "it" only where that cannot mean the hero (o) or anybody (o2)."""
     return {"thing": thing, "a_thing": a(thing), "A_thing": capital(a(thing)), "an_old": a(f"{colour} {thing}"),
-            "my_old": f"my {colour} {thing}", "use": USE[thing], "part": PART[thing],
+            "colour": colour, "my_old": f"my {colour} {thing}", "use": USE[thing], "part": PART[thing],
+            "broke": "was torn to pieces" if thing in SOFT else "broke into small pieces",
             "o": f"the {thing}" if hero in ANIMALS else "it",
             "o2": f"the {thing}" if hero in ANIMALS or other in ANIMALS else "it"}
 
@@ -85,20 +89,29 @@ class Plot:
         self.name = name
         order = raw["order"].split()[1:-1]
         self.openings = lines(raw["opening"])
-        self.middle = [(beat.rstrip("?"), beat.endswith("?"), lines(raw.get(beat, ""))) for beat in order]
+        self.middle = [(beat.rstrip("?"), CHANCE.get(beat.rstrip("?"), 0.3) if beat.endswith("?") else 1.0,
+                        lines(raw[beat.rstrip("?")]) if beat.rstrip("?") in raw else SHARED.get(beat.rstrip("?"), ()))
+                       for beat in order]
         names = [beat for beat, _, _ in self.middle]
+        self.on_the_way = "sumway" in names
         self.other_met = "meet" not in names or "cross" in names and names.index("meet") < names.index("cross")
-        self.turns = {"happy": [turn(line) for line in lines(raw["good"])],
-                      "sad": [turn(line) for line in lines(raw["bad"])]}
+        self.turns = {ending: [turn(line, ending, raw["owner"], raw["never"].split()) for line in lines(raw[kind])]
+                      for ending, kind in (("happy", "good"), ("sad", "bad"))}
 
 
-def turn(line: str) -> tuple[str, str, bool]:
-    """Who holds the object at the end, the words without the stars, and whether the other is sad, too."""
-    holder, text = line.split("| ", 1)
-    return holder.split()[0], text.replace("*", ""), "both" in holder
+def turn(line: str, ending: str, owner: str, never: list[str]) -> tuple[str, list[str]]:
+    """Who holds the object at the end, and all ways to tell the turn to the last sentence."""
+    (holder, *both), text = (part.split() if i == 0 else part for i, part in enumerate(line.split("| ", 1)))
+    text = text.replace("*", "")
+    last = text.rsplit(". ", 1)[-1]
+    holds = SHARED["hold_nobody" if holder == "nobody" else "hold_old" if holder == owner else "hold_new"]
+    holds = [hold for hold in holds if not any(word in last and word in hold for word in ("kept", "gone", "So "))]
+    moods = [mood for mood in SHARED[ending] if not any(word in mood for word in never)
+             and not (ending == "sad" and not both and "{other}" in mood)]
+    return holder, [f"{text} {hold} {mood}" for hold in holds for mood in moods
+                    if not any(word in hold for word in LATER) or not any(word in mood for word in SOON)]
 
 
-SAD_ALONE = [line for line in SHARED["sad"] if "{other}" not in line]
 TOLD = [Plot(name) for name in PLOTS]
 
 
@@ -122,29 +135,27 @@ def tell(draw: Callable[[], float], held_out: bool, *, who: Cast | None = None, 
     words["a_trait"], words["spot"] = a(pick(TRAITS)), pick(SPOTS)
     start = f"{pick(SHARED['animal' if hero in ANIMALS else 'child'])} {pick(plot.openings)}"
     parts, it, numbers = [], None, None
-    for beat, optional, phrasings in plot.middle:
-        if optional and draw() < 0.5:
+    for beat, chance, phrasings in plot.middle:
+        if draw() >= chance or beat == "fact" and "{use}" in start:
             continue
         if beat in ("carry", "cross"):
             if it is None:
                 text, it = it_sentence(beat, plot, hero, other, thing, words, pick)
                 parts.append(text)
             continue
-        if beat == "need":
+        if beat in ("needhome", "needway"):
             words["need"], words["does"] = pick(NEEDS)
-        if beat in ("sum", "coins"):
+        if beat in ("sum", "sumway", "coins"):
             first, more = pick(HELD_SUMS if held_out else TRAIN_SUMS)
             numbers = (first, more, first + more)
             words["a"], words["b"], words["c"] = (NUMBERS[n] for n in numbers)
             words["nuts"] = pick(COUNTED)
-        parts.append(pick(phrasings or SHARED[beat]))
-    holder, text, both = pick(plot.turns[ending])
-    parts.append(text)
+        parts.append(pick(phrasings))
+    holder, ways = pick(plot.turns[ending])
+    parts.append(pick(ways))
     holder = {"hero": hero, "other": other}.get(holder, holder)
-    words["x"] = the(holder)
-    parts.append(pick(SHARED["hold_nobody" if holder == "nobody" else "hold_one"]))
-    parts.append(pick(SHARED[ending] if both or ending == "happy" else SAD_ALONE))
-    template = " ".join(part for part in parts if part)
+    words["x"], words["X"] = the(holder), capital(the(holder))
+    template = " ".join(filter(None, parts))
     where = words["spot"] if "{spot}" in template or "{spot}" in start else None
     opening = start.format_map(words)
     text = f"{opening} {capital(template.format_map(words))}"
@@ -173,9 +184,9 @@ def it_sentence(beat: str, plot: Plot, hero: str, other: str, thing: str, words:
         meant = pick(("object", "actor"))
         words["adj"] = pick(BIG if meant == "object" else TIRED)
         return CARRY + CARRIED[meant], thing if meant == "object" else hero
-    if beat == "carry":
+    if beat == "carry" and (hero in CHILDREN or not plot.on_the_way):
         meant = pick(("object", "bag"))
-        words["adj"] = pick(("big", "wide") if meant == "object" else ("small", "full"))
+        words["adj"] = pick(("big", "long") if meant == "object" else ("small", "narrow"))
         return FIT + FITTED[meant], thing if meant == "object" else "bag"
     actor = hero if hero in ANIMALS else other
     if actor not in ANIMALS or actor == other and not plot.other_met:
