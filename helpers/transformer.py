@@ -41,7 +41,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True, mask: Tensor
 
 
 def make_norm(config: Config, size: int) -> nn.Module:
-    """LayerNorm (Ba et al., 2016) or RMSNorm (Zhang and Sennrich, 2019) over the last dimension."""
+    """LayerNorm (Ba et al., 2016) or RMSNorm (Zhang and Sennrich, 2019) over the last dimension.
+
+    Lesson 04 builds it.
+    """
     if config.norm == "layernorm":
         return nn.LayerNorm(size, eps=config.norm_eps)
     return nn.RMSNorm(size, eps=config.norm_eps)
@@ -94,6 +97,7 @@ class MLP(nn.Module):
     """The feed-forward network: each token by itself, widened, bent, narrowed.
 
     swiglu (Shazeer, 2020) multiplies what it widens by a gate; relu2 is the square of relu (So et al., 2021).
+    Lesson 04 builds it.
     """
 
     def __init__(self, config: Config):
@@ -117,7 +121,10 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network; each adds to the residual stream and replaces nothing."""
+    """Attention, then the feed-forward network; each adds to the residual stream and replaces nothing.
+
+    Lesson 04 builds it.
+    """
 
     def __init__(self, config: Config):
         super().__init__()
@@ -137,7 +144,10 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Embed the tokens, pass them through equal blocks, and give a score to every token that could come next."""
+    """Embed the tokens, pass them through equal blocks, and give a score to every token that could come next.
+
+    Lesson 04 builds it.
+    """
 
     def __init__(self, config: Config):
         super().__init__()

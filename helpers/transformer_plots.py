@@ -37,7 +37,7 @@ def journey(lengths: Sequence[float], added: dict[str, Sequence[float]], likenes
         top.plot(xs, ys, linestyle=STROKES[number], color=COLOURS[number], linewidth=2, label=name,
                  marker=MARKERS[number], markersize=3)
     multiply(top.yaxis)
-    top.set(title=title or f"{place.capitalize()} the vector is {lengths[after]:.0f} long", ylabel="length")
+    top.set(title=title or f"{place.capitalize()} the vector is {approximately(lengths[after])} long", ylabel="length")
     top.legend(frameon=False, fontsize=8.5)
     middle.plot(range(layers + 1), likeness, color=COLOURS[0], linewidth=2)
     middle.set(ylim=(-1.05, 1.05), ylabel="cosine\nwith the end", xlabel="blocks passed (0: the embedding)")
