@@ -1,15 +1,17 @@
 """How much of a text was copied: its longest run of words that stands in one of many stories.
 
-All ends of all stories ("suffixes", each from some word on) are put in alphabetical order once; then the run that a
-text shares with any story is found by bisection (Manber and Myers, "Suffix arrays", 1990).
+What follows each word of each story (a "suffix") is put in alphabetical order once; then the longest run that a text
+shares with any story is found by bisection (Manber and Myers, "Suffix arrays", 1990).
 """
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 
 from helpers.tales_world import Tale
 
-LONGEST = 128                # words: more than a story has
+DEPTH = 40                   # the suffixes are in order by so many words at least; longer runs are compared one by one
 
 
 class Index:
@@ -22,64 +24,66 @@ class Index:
             text = story if isinstance(story, str) else story.text
             ids += [self.number.setdefault(word, len(self.number) + 1) for word in text.split()]
             ids.append(0)                                    # no run goes on into the next story
-        self.ids = np.array(ids + [0] * LONGEST, dtype=np.int64)
-        self.order = self._sorted(len(ids))
+        self.words = np.array(ids, dtype=">u4").tobytes()    # big-endian, so that bytes compare as words do
+        self.order = self._sorted(np.array(ids, dtype=np.int64))
 
-    def _sorted(self, n: int) -> np.ndarray:
-        """Places of words, in the order of what follows them: sorted by 1, 2, 4, ... words."""
-        rank = self.ids
-        known = 1
-        while known < LONGEST:
-            following = np.zeros_like(rank)
-            following[:-known] = rank[known:]
-            key = rank * (len(rank) + 1) + following
+    def _sorted(self, ids: np.ndarray) -> np.ndarray:
+        """Where each suffix starts, in the order of their first DEPTH words: sorted by 5, 10, 20, 40 words, say."""
+        bits = (len(self.number) + 1).bit_length()
+        known = 62 // bits                                   # so many words fit into one number
+        key = np.zeros_like(ids)
+        for k in range(known):
+            key = (key << bits) | _later(ids, k)
+        while True:
             order = np.argsort(key, kind="stable")
-            rank = np.empty_like(order)
-            rank[order] = np.concatenate(([0], np.cumsum(np.diff(key[order]) > 0)))
+            if known >= DEPTH:
+                return order
+            rank = np.empty_like(order)                      # suffixes that begin alike have the same rank
+            rank[order] = np.cumsum(np.diff(key[order], prepend=key[order[:1]]) > 0) + 1
+            key = rank * (len(ids) + 2) + _later(rank, known)
             known *= 2
-        return order
 
-    def longest(self, words: list[str]) -> tuple[int, int]:
-        """Start and length of the longest run of these words that stands in a story."""
-        ids = np.array([self.number.get(word, -1) for word in words], dtype=np.int64)
-        best = (0, 0)
-        for i in range(len(ids)):
-            if len(ids) - i <= best[1]:
-                break
-            low, high, length = 0, len(self.order), 0
-            while low < len(self.order) and length < min(LONGEST, len(ids) - i):     # narrow, one word at a time
-                word = ids[i + length]
-                low, high = self._narrow(low, high, length, word)
-                if low == high:
-                    break
-                length += 1
-            if length > best[1]:
-                best = (i, length)
-        return best
+    def longest(self, words: list[str]) -> str:
+        """The longest run of these words that stands in a story."""
+        ids = np.array([self.number.get(word, 2**32 - 1) for word in words], dtype=">u4").tobytes()
+        start = length = 0
+        for i in range(len(words)):
+            if len(words) - i > length and (shared := self._shared(ids[4 * i:])) > length:
+                start, length = i, shared
+        return " ".join(words[start:start + length])
 
-    def _narrow(self, low: int, high: int, depth: int, word: int) -> tuple[int, int]:
-        """The part of order[low:high] whose suffixes have this word at this depth."""
-        end = high
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.ids[self.order[middle] + depth] < word else (low, middle)
-        first, high = low, end
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.ids[self.order[middle] + depth] <= word else (low, middle)
-        return first, low
+    def _shared(self, suffix: bytes) -> int:
+        """How many words from its start on this suffix of a text shares with one of the stories."""
+        def first_words(place: int) -> bytes:
+            return self.words[4 * place:4 * (place + DEPTH)]
+
+        head = suffix[:4 * DEPTH]
+        low = bisect_left(self.order, head, key=first_words)
+        high = bisect_right(self.order, head, lo=low, key=first_words)
+        near = self.order[max(0, low - 1):high + 1]          # those that begin so, or else the two next to it
+        return max((_common(suffix, self.words[4 * place:4 * place + len(suffix)]) for place in near), default=0)
 
 
-_latest: list = []           # the last stories asked about, and their index: it takes two seconds to make
+def _later(values: np.ndarray, k: int) -> np.ndarray:
+    """The value k places further on, 0 beyond the end."""
+    return np.concatenate((values[k:], np.zeros(min(k, len(values)), dtype=values.dtype)))
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many words two rows of words share at their start."""
+    pairs = zip(memoryview(one).cast("I"), memoryview(other).cast("I"), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+_latest: list = []           # the last stories asked about, and their index, which takes seconds to make
 
 
 def longest_overlap(text: str, stories: Sequence[Tale | str]) -> str:
     """The longest run of words of a text that stands in one of the stories, too; "" if no word does.
 
-    text: such as a story that a model told. stories: such as what it was trained on; the same list again is faster.
+    text: such as a story that a model told. stories: such as what it was trained on; with the same list again the
+    answer comes in milliseconds, the first one for 20,000 stories in two or three seconds.
     """
     if not (_latest and _latest[0] is stories and _latest[1] == len(stories)):
         _latest[:] = stories, len(stories), Index(stories)
-    words = text.split()
-    start, length = _latest[2].longest(words)
-    return " ".join(words[start:start + length])
+    return _latest[2].longest(text.split())

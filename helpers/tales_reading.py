@@ -6,10 +6,10 @@ text, however odd, and never raises on one.
 import re
 from dataclasses import dataclass
 
-from helpers.tales_world import BOYS, END, GIRLS, NOBODY, NUMBERS, OBJECTS, PEOPLE, Request, lines, table
+from helpers.tales_world import ANIMALS, BOYS, END, GIRLS, NOBODY, NUMBERS, OBJECTS, PEOPLE, Request, lines, table
 
 HE, SHE = {"he", "him", "his", "himself"}, {"she", "her", "hers", "herself"}
-INTRODUCES = {"a", "an", "named", "called", "friend", "neighbour"}
+INTRODUCES = {"named", "called", "friend", "neighbour"}             # "a girl named Mia", "his friend the fox"
 HAPPY = ("happy", "laughed", "danced", "smiled", "smile", "best day", "merry", "glad", "joy", "proud", "cheered")
 SAD = ("sad", "saddest", "cried", "tears", "heavy heart", "alone", "sorry", "ashamed", "lonely", "wept", "sigh",
        "sighed")
@@ -54,17 +54,16 @@ def consistent(opening: str, continuation: str) -> Score:
     opening: as `opening(tale)` gives it; it introduces hero and object. May be "".
     continuation: what a model wrote after it, up to the special token <|end|> if that is there.
     """
-    story = f"{opening.strip()} {continuation.split(END)[0].strip()}".strip()
+    told = continuation.split(END)[0].strip()
+    story = f"{opening.strip()} {told}".strip()
     words = plain(story)
-    why = wrong_names(story) + wrong_objects(plain(opening), plain(continuation.split(END)[0]))
-    names, things = not wrong_names(story), not wrong_objects(plain(opening), plain(continuation.split(END)[0]))
-    mood, reason = ending_of(story), cause(words)
-    if mood is None or not re.search(r"[.!?]\"?$", story):
-        why += ("It does not come to an end.",)
-    if mood is None or mood != reason:
-        why += (f"The end is {mood}, and the cause told was {reason}.",)
-    return Score(names, things, mood is not None and mood == reason,
-                 mood is not None and bool(re.search(r"[.!?]\"?$", story)), sum_adds_up(words), why)
+    names, things = wrong_names(words), wrong_objects(plain(opening), plain(told))
+    mood, reason = ending_of(told), cause(words)
+    complete = mood is not None and re.search(r"[.!?]\"?$", told) is not None
+    ending = mood is not None and mood == reason
+    why = (*names, *things, *(() if complete else ("It does not come to an end.",)),
+           *(() if ending else (f"The mood at the end is {mood}, the cause told leads to {reason}.",)))
+    return Score(not names, not things, ending, complete, sum_adds_up(words), why)
 
 
 def follows(request: Request, story: str) -> Followed:
@@ -103,16 +102,19 @@ def cause(words: str) -> str | None:
     return max(found)[1] if found else None
 
 
-def wrong_names(story: str) -> tuple[str, ...]:
+def wrong_names(words: str) -> tuple[str, ...]:
     """People who were not introduced, and pronouns that fit nobody."""
-    tokens, seen, wrong = plain(story).split(), set(), []
+    tokens, seen, wrong = words.split(), set(), []
     for i, token in enumerate(tokens):
-        token = token.removesuffix("'s")
-        if token in KNOWN and token not in seen:
-            seen.add(token)
-            before = tokens[max(0, i - 3):i]
-            if i > 2 and not INTRODUCES & set(before):
-                wrong.append(f"{token} was not introduced.")
+        name = token.removesuffix("'s")
+        if name in KNOWN and name not in seen:
+            seen.add(name)
+            before = tokens[max(0, i - 2):i]
+            introduced = before[-1] in INTRODUCES if before else name not in ANIMALS
+            if name in ANIMALS and before:
+                introduced = bool({"a", "an"} & set(before)) or before[0] in INTRODUCES and before[-1] == "the"
+            if not introduced:
+                wrong.append(f"{name} was not introduced.")
     for pronouns, people in ((HE, BOYS), (SHE, GIRLS)):
         said = pronouns & set(tokens)
         if said and not seen & {name.lower() for name in people}:
@@ -174,11 +176,11 @@ CAUSES = {"happy": _cause_pattern("good"), "sad": _cause_pattern("bad")}
 KNOWN = {name.lower() for name in PEOPLE}
 X = WHO.format("x")
 PATTERNS = [(re.compile(pattern), closing) for pattern, closing in (
-    (rf"\b{X} (?:{GETS}) (?:back )?the THING\b(?! for many| tight)", False),
+    (rf"\b{X} (?:still )?(?:{GETS}) (?:back )?the THING\b(?! for many| tight)", False),
     (rf"\b(?:{GIVES}) the THING (?:back )?to {X}\b", False),
     (rf"\b(?:{GIVES}) {X} the THING\b", False),
     (r"\bthe THING was (?:lost|gone|broken|sold)\b", False),
     (r"\bthe THING (?:broke|was torn|fell into)\b|\bstranger bought the THING\b", False),
     (rf"\b{X} (?:kept the THING for many|held the THING tight|did not let go of the THING)\b", True),
-    (rf"\bthe THING (?:belonged to|stayed with) {X}\b", True),
+    (rf"\bthe THING (?:still belonged to|belonged to|stayed with) {X}\b", True),
     (r"\bnobody ever saw the THING\b|\bthe end of the THING\b|\bno THING any more\b|\bthe THING was gone for good\b", True))]
