@@ -1,0 +1,21 @@
+"""The held-out loss after 300 steps of AdamW under three plans for the learning rate, each at its best (lesson 05b).
+
+Five rates with two seeds for each plan; then each plan at its best rate with five seeds that had no part in the choice.
+"""
+from collections.abc import Iterator
+
+from helpers.optimizer_runs import FINAL, PLANS, TUNING, best_rate, point
+
+RATES, STEPS = (0.001, 0.002, 0.004, 0.008, 0.016), 300
+
+
+def points() -> Iterator[dict]:
+    """Each training's plan, rate, seed and held-out loss."""
+    for plan in PLANS:
+        tried = []
+        for rate in RATES:
+            for seed in TUNING[:2]:
+                tried.append(point("AdamW", rate, seed, steps=STEPS, plan=plan))
+                yield tried[-1]
+        for seed in FINAL:
+            yield point("AdamW", best_rate(tried), seed, steps=STEPS, plan=plan)
