@@ -15,7 +15,6 @@ SAD = ("sad", "saddest", "cried", "tears", "heavy heart", "alone", "sorry", "ash
        "sighed")
 NEGATES = {"not", "no", "never", "nobody", "without"}
 
-WHO = r"(?P<{}>(?:the )?(?:old )?(?:" + "|".join(name.lower() for name in PEOPLE) + r"))"
 GETS = "had|took|kept|got|won|bought|found|held|picked up|stole|caught|carried"
 GIVES = "gave|brought|handed|lent|sold|returned"
 
@@ -24,7 +23,7 @@ GIVES = "gave|brought|handed|lent|sold|returned"
 class Score:
     """Which parts of a story are consistent; `why` says in words what is not."""
     names: bool                           # nobody appears who was not introduced, and he, she fit who is there
-    object: bool                          # only the story's objects, and who has it at the end got it before
+    object: bool                          # only the story's, and who has it at the end, if that is told, got it before
     ending: bool                          # the last mood follows from the cause told
     complete: bool                        # it ends, with a mood
     sum: bool | None = None               # what was counted adds up; None: nothing was. Not part of ok
@@ -148,9 +147,7 @@ def holders(words: str, thing: str) -> tuple[str | None, str | None]:
             who = match.groupdict().get("x") or NOBODY
             if match.end() > last[closing][0]:
                 last[closing] = (match.end(), who.split()[-1])
-    end, has = last[True]
-    before = [last[False]] if last[False][0] < end or not end else [last[False]]
-    return before[0][1], has
+    return last[False][1], last[True][1]
 
 
 def sum_adds_up(words: str) -> bool | None:
@@ -173,8 +170,8 @@ def _cause_pattern(kind: str) -> re.Pattern:
 
 
 CAUSES = {"happy": _cause_pattern("good"), "sad": _cause_pattern("bad")}
-KNOWN = {name.lower() for name in PEOPLE}
-X = WHO.format("x")
+KNOWN = [name.lower() for name in PEOPLE]
+X = rf"(?P<x>(?:the )?(?:old )?(?:{'|'.join(KNOWN)}))"
 PATTERNS = [(re.compile(pattern), closing) for pattern, closing in (
     (rf"\b{X} (?:still )?(?:{GETS}) (?:back )?the THING\b(?! for many| tight)", False),
     (rf"\b(?:{GIVES}) the THING (?:back )?to {X}\b", False),
@@ -183,4 +180,4 @@ PATTERNS = [(re.compile(pattern), closing) for pattern, closing in (
     (r"\bthe THING (?:broke|was torn|fell into)\b|\bstranger bought the THING\b", False),
     (rf"\b{X} (?:kept the THING for many|held the THING tight|did not let go of the THING)\b", True),
     (rf"\bthe THING (?:still belonged to|belonged to|stayed with) {X}\b", True),
-    (r"\bnobody ever saw the THING\b|\bthe end of the THING\b|\bno THING any more\b|\bthe THING was gone for good\b", True))]
+    (r"\b(?:nobody ever saw the|the end of the|no) THING\b|\bthe THING was gone for good\b", True))]

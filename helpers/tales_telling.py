@@ -105,7 +105,8 @@ def turn(line: str, ending: str, owner: str, never: list[str]) -> tuple[str, lis
     text = text.replace("*", "")
     last = text.rsplit(". ", 1)[-1]
     holds = SHARED["hold_nobody" if holder == "nobody" else "hold_old" if holder == owner else "hold_new"]
-    holds = [hold for hold in holds if not any(word in last and word in hold for word in ("kept", "gone", "So "))]
+    again = [word for word in ("kept", "held", "gone", "So ") if word in last]
+    holds = [hold for hold in holds if not any(word in hold for word in again)]
     moods = [mood for mood in SHARED[ending] if not any(word in mood for word in never)
              and not (ending == "sad" and not both and "{other}" in mood)]
     return holder, [f"{text} {hold} {mood}" for hold in holds for mood in moods
