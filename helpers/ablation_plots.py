@@ -43,10 +43,7 @@ def curves(panels: Mapping[str, Mapping[str, Runs]], title: str, limits: Mapping
             said.append(f"{panel}, {name}: from {approximately(means[0])} to {approximately(means[-1])}, in the last "
                         f"steps {low} to {high} over {len(runs)} seeds")
         for name, loss in (limits or {}).items():
-            area.axhline(loss, color=INK, linestyle=(0, (2, 2)), linewidth=1)
-            if area is areas[0]:
-                area.annotate(name, (0.98, loss), xycoords=("axes fraction", "data"), xytext=(0, 2), ha="right",
-                              textcoords="offset points", fontsize=8.5)
+            area.axhline(loss, color=INK, linestyle=(0, (2, 2)), linewidth=1.2, label=name)
         area.set(title=panel, xlabel="step")
         area.grid(color=PALE, linewidth=0.8)
         area.set_axisbelow(True)

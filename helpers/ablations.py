@@ -113,7 +113,8 @@ def loss_of(model: Transformer, texts: Tensor) -> Tensor:
 def train(model: Transformer, rate: float, warm_up: int = 0, seed: int = 0, steps: int = STEPS) -> list[float]:
     """Train with Adam (Kingma and Ba, 2015); the loss of each step. It ends early if a loss is no number.
 
-    rate: the learning rate, reached in `warm_up` equal steps and then kept. seed: draws the texts. Lesson 04b builds it.
+    rate: the learning rate, reached in `warm_up` equal steps and then kept. seed: draws the texts.
+    Lesson 04b builds it.
     """
     generator, history = torch.Generator().manual_seed(seed), []
     optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)      # all matrices in one go

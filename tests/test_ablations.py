@@ -100,8 +100,8 @@ CURVES = {"2 blocks": {"adds": [[3.0, 2.0], [3.2, 2.4]], "replaces": [[3.5, 3.3,
 def test_curves_say_where_they_begin_and_end():
     drawn = ablation_plots.curves(CURVES, "It falls", {"how often": 3.3})
     assert drawn.alt == ("It falls. Training loss in nats a letter against the step. 2 blocks, adds: from ≈3.1 to "
-                         "≈2.2, in the last steps ≈2 to ≈2.4 over 2 seeds; 2 blocks, replaces: from ≈3.5 to ≈3.25, in "
-                         "the last steps ≈3.25 to ≈3.25 over 1 seeds.")
+                         "≈2.2, in the last steps ≈2 to ≈2.4 over 2 seeds; 2 blocks, replaces: from ≈3.5 to ≈3.25, "
+                         "in the last steps ≈3.25 to ≈3.25 over 1 seeds.")
     assert drawn.png != ablation_plots.curves(CURVES, "It falls").png
 
 

@@ -11,19 +11,19 @@ import torch
 from helpers.ablations import SLOW, STARTS, STEPS, WARM_UP, best_setting, measure
 
 DEPTHS, RATES, TRIAL_SEED, SEEDS = (24, 8, 2), (0.001, 0.004, 0.016), 10, range(5)
-TRIED = {                                       # starts and warm-ups
-    "whole": (STARTS, (0,)),
-    "no residual": (("xavier",), (0,)),         # where a block writes little or nothing, nothing would come through
-    "post-norm": (STARTS, (0, WARM_UP)),
-    "no norm": (("silent",), (0,)),
+TRIED = {                                       # starts, warm-ups (at the greatest depth only), learning rates
+    "whole": (STARTS, (0,), RATES),
+    "no residual": (("xavier",), (0,), RATES),  # where a block writes little or nothing, nothing would come through
+    "post-norm": (STARTS, (0, WARM_UP), (0.002, *RATES)),           # it is the hardest to please
+    "no norm": (("silent",), (0,), RATES),
 }
 
 
 def points() -> Iterator[dict[str, Any]]:
     torch.set_num_threads(1)                    # such small matrices: a second thread would only wait
-    for layers, (part, (starts, warm_ups)) in product(DEPTHS, TRIED.items()):
+    for layers, (part, (starts, warm_ups, rates)) in product(DEPTHS, TRIED.items()):
         trials = []
-        for start, warm_up, rate in product(starts, warm_ups, RATES):
+        for start, warm_up, rate in product(starts, warm_ups if layers == max(DEPTHS) else (0,), rates):
             trials.append(point(part, layers, start, rate, warm_up, TRIAL_SEED))
             yield trials[-1]
         setting = best_setting(trials)
