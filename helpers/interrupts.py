@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[threading.Event]:
-    """While active, an interrupt only sets the event, so that no step is cut in two; a second one interrupts at once."""
+    """While active, an interrupt only sets the event, so that no step is cut in two; a second one acts at once."""
     wanted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield wanted                                        # only the main thread gets signals
