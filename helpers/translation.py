@@ -217,15 +217,21 @@ def looks(model: EncoderDecoder | DecoderOnly, source: Tensor, target: Tensor) -
     return torch.stack(found, dim=1)
 
 
-def hits(model: EncoderDecoder | DecoderOnly, numbers: Sequence[int]) -> Tensor:
-    """Whether each head's strongest look at the source goes to the word that the next piece translates.
+def shifts(model: EncoderDecoder | DecoderOnly, numbers: Sequence[int]) -> Tensor:
+    """How far to the right of the right word each head's strongest look at the source falls, as each piece is written.
 
-    Returns (layers * H, P) bool for all P German pieces of all numbers that translate a word.
+    The right word is the one that the piece translates; pieces that translate none are left out.
+    Returns (layers * H, P) whole numbers for all P pieces of all numbers; 0 is the right word, 1 the token after it.
     """
     found = []
     for number in numbers:
         source, target, _ = batch([number])
         right = torch.tensor([-1 if at is None else at for at in aligned(number)])          # (T - 1,)
         strongest = looks(model, source, target)[0, :, :, :-1].flatten(0, 1).argmax(dim=-1)  # (layers * H, T - 1)
-        found.append((strongest == right)[:, right >= 0])
+        found.append((strongest - right)[:, right >= 0])
     return torch.cat(found, dim=1)
+
+
+def hits(model: EncoderDecoder | DecoderOnly, numbers: Sequence[int]) -> Tensor:
+    """Whether each head's strongest look goes to the right word: `shifts` of 0, (layers * H, P) bool."""
+    return shifts(model, numbers) == 0

@@ -6,7 +6,7 @@ from torch import nn
 from helpers import translation
 from helpers.number_words import END, PAD, TOKEN, VOCABULARY, aligned, batch, german, pieces
 from helpers.transformer import Config
-from helpers.translation import KINDS, CrossAttention, MeanOnly, exact, hits, looks, make, started, train, write
+from helpers.translation import KINDS, CrossAttention, MeanOnly, exact, hits, looks, make, shifts, started, train, write
 
 CONFIG = Config(len(VOCABULARY), context=32, d_model=24, layers=2, heads=3)
 
@@ -141,6 +141,7 @@ def test_hits_count_the_right_words(monkeypatch):
     monkeypatch.setattr(translation, "looks", straight_across)
     counted = hits(make("encoder-decoder"), [47_206])               # aligned: 2, None, 0, 3, 4, 5, 7
     assert counted.tolist() == [[True] * 6, [False, False, True, True, True, False]]
+    assert shifts(make("decoder only"), [47_206])[1].tolist() == [-2, 2, 0, 0, 0, -1]
 
 
 @pytest.mark.parametrize("kind", ["encoder-decoder", "decoder only"])
