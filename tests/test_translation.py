@@ -5,6 +5,7 @@ from torch import nn
 
 from helpers import translation
 from helpers.number_words import END, PAD, TOKEN, VOCABULARY, aligned, batch, german, pieces
+from helpers.sweeps import stored
 from helpers.transformer import Config
 from helpers.translation import KINDS, CrossAttention, MeanOnly, exact, hits, looks, make, shifts, started, train, write
 
@@ -150,3 +151,12 @@ def test_a_short_training_lowers_the_loss_and_repeats_itself(kind):
     assert losses[-1] < 0.7 * losses[0] and len(losses) == 40
     assert train(model_of(kind), 40, 0.005, seed=3)[:5] == pytest.approx(losses[:5], abs=1e-5)
     assert train(model_of(kind), 5, 0.005, seed=4)[0] != losses[0]
+
+
+def test_the_stored_sweep_holds_every_kind_with_five_seeds():
+    sweep = stored("encoder_decoder")
+    for kind in KINDS:
+        points = sweep.where(kind=kind, run="main")
+        assert len({point["seed"] for point in points}) == 5 and len({point["rate"] for point in points}) == 1
+    for point in sweep.points:
+        assert 0 <= point["exact"] <= 1 and 0 <= point["aligned"] <= 1 and point["loss"] > 0
