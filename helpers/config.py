@@ -84,4 +84,4 @@ class Config:
     @classmethod
     def storyteller(cls, vocabulary: int) -> "Config":
         """The course's own small model, which learns to tell stories in about a minute on two CPU cores."""
-        return cls(vocabulary=vocabulary, context=256, d_model=128, layers=4, heads=4, mlp="relu2", qk_norm=True)
+        return cls(vocabulary=vocabulary, context=256, d_model=128, layers=3, heads=4, mlp="relu2", qk_norm=True)

@@ -36,23 +36,34 @@ def draw(seed: int, number: int) -> torch.Generator:
 
 
 class TokenStream:
-    """One long text: an example is a piece of it from anywhere.
+    """One long text: an example is a piece of it from anywhere, or one that begins where a text in it begins.
 
     ids: (N,) whole numbers, a tensor, or an array such as `memory_map` gives, of which only what a batch needs is read.
+    begin_after: a token that ends each text, such as an end token; pieces then begin after one, so that a model never
+        reads the middle of a text whose beginning it has not seen. None lets them begin anywhere.
     Raises ValueError for other shapes and kinds.
     """
 
-    def __init__(self, ids: Tensor | np.ndarray | Sequence[int]):
+    def __init__(self, ids: Tensor | np.ndarray | Sequence[int], begin_after: int | None = None):
         self.ids = ids if isinstance(ids, Tensor | np.ndarray) else torch.tensor(list(ids), dtype=torch.int64)
         whole = (not self.ids.is_floating_point() and self.ids.dtype != torch.bool if isinstance(self.ids, Tensor)
                  else np.issubdtype(self.ids.dtype, np.integer))
         if self.ids.ndim != 1 or not whole:
             raise ValueError(f"ids is {self.ids.dtype} of shape {tuple(self.ids.shape)}; give whole numbers, (N,).")
+        self.begins = None
+        if begin_after is not None:
+            ends = np.flatnonzero(np.asarray(self.ids) == begin_after)
+            self.begins = torch.from_numpy(np.concatenate([[0], ends + 1]))         # (texts + 1,), sorted
 
     def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Pieces that start anywhere: inputs and targets (rows, context)."""
+        """Pieces drawn by chance: inputs and targets (rows, context)."""
         self.check(context)
-        starts = torch.randint(len(self.ids) - context, (rows,), generator=draw(seed, number)).tolist()
+        last = len(self.ids) - context                                  # the last start with a whole piece, and one
+        if self.begins is None:
+            starts = torch.randint(last, (rows,), generator=draw(seed, number)).tolist()
+        else:
+            fitting = int(torch.searchsorted(self.begins, last))
+            starts = self.begins[torch.randint(fitting, (rows,), generator=draw(seed, number))].tolist()
         return shifted(torch.stack([self.piece(start, context + 1) for start in starts]))
 
     def in_order(self, rows: int, context: int) -> Iterable[tuple[Tensor, Tensor]]:

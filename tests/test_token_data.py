@@ -32,6 +32,19 @@ def test_pieces_come_from_everywhere_and_never_past_the_end():
     assert starts == set(range(6))                          # 10 tokens: the last piece of 4 + 1 starts at 5
 
 
+def test_pieces_can_begin_where_texts_begin():
+    ids = torch.tensor([1, 2, 0, 3, 4, 5, 0, 6, 0, 7, 8, 0])
+    stream = TokenStream(ids, begin_after=0)
+    firsts = {int(row[0]) for number in range(40) for row in stream.batch(number, 4, 4, 0)[0]}
+    assert firsts == {1, 3, 6}                              # from 7 on there is no whole piece any more
+    assert torch.equal(torch.cat([x for x, _ in stream.in_order(2, 3)]).flatten(), ids[:9])
+
+
+def test_a_text_whose_only_beginning_is_its_own_has_one_example():
+    stream = TokenStream([1, 2, 3, 4, 5], begin_after=9)
+    assert stream.batch(0, 2, 3, 0)[0].tolist() == [[1, 2, 3]] * 2
+
+
 def test_in_order_covers_the_text_once():
     inputs = torch.cat([x for x, _ in TokenStream(IDS).in_order(3, 9)])
     targets = torch.cat([y for _, y in TokenStream(IDS).in_order(3, 9)])

@@ -30,7 +30,8 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
     held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
     model, scores = storyteller.new_model(tokenizer), {}
     for stage, config, data in (
-            ("base", storyteller.BASE, storyteller.base_data(tokenizer, storyteller.STORIES // shorter)),
+            ("base", replace(storyteller.BASE, steps=storyteller.SHIPPED * storyteller.BASE.steps),
+             storyteller.base_data(tokenizer, storyteller.STORIES // shorter)),
             ("instructed", storyteller.INSTRUCTED,
              storyteller.instruction_data(tokenizer, storyteller.REQUESTS // shorter))):
         config = replace(config, steps=config.steps // shorter, warmup=config.warmup // shorter)

@@ -1,0 +1,93 @@
+"""The Storyteller: its data are what the recipe says, its stages can be made again, and those that ship are as scored."""
+import json
+
+import pytest
+import torch
+
+from helpers import pretrained, storyteller, tales
+from helpers.corpora import tales as tell
+from helpers.pretrained import STAGES
+from helpers.token_data import IGNORE
+from helpers.tokenizer import BPETokenizer
+from helpers.training import evaluate
+from tools import stages
+
+SHORTER = 100
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return BPETokenizer.load(STAGES / "tokenizer.json")
+
+
+def test_base_data_begins_where_stories_begin(tokenizer):
+    data = storyteller.base_data(tokenizer, 30)
+    end = tokenizer.special_tokens[tales.END]
+    inputs, targets = data.batch(0, 8, 40, 0)
+    firsts = {tokenizer.encode(tale.text)[0] for tale in tell(30)}
+    assert set(inputs[:, 0].tolist()) <= firsts and torch.equal(inputs[:, 1:], targets[:, :-1])
+    assert int((data.ids == end).sum()) == 30
+    assert tokenizer.decode(data.ids.tolist()) == "".join(tale.text + tales.END for tale in tell(30))
+
+
+def test_instruction_data_asks_for_the_answer_alone(tokenizer):
+    inputs, targets = next(iter(storyteller.instruction_data(tokenizer, 3).in_order(3, 256)))
+    for row, tale in enumerate(tell(3, seed=1)):
+        read = tokenizer.decode([token for token in inputs[row].tolist() if token])
+        answer = tokenizer.decode([token for token in targets[row].tolist() if token != IGNORE])
+        assert answer == tale.text + tales.END
+        assert read.startswith(f"{tales.USER}{tale.request.text}{tales.ASSISTANT}{tale.text}")
+
+
+def test_a_new_model_does_not_depend_on_what_was_drawn_before(tokenizer):
+    one = storyteller.new_model(tokenizer, seed=3)
+    torch.rand(5)
+    other = storyteller.new_model(tokenizer, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert not torch.equal(one.embed.weight, storyteller.new_model(tokenizer, seed=4).embed.weight)
+
+
+def test_a_new_model_gives_every_token_the_same_chance(tokenizer):
+    model = storyteller.new_model(tokenizer)
+    loss = evaluate(model, storyteller.base_data(tokenizer, 20))
+    assert loss == pytest.approx(torch.tensor(float(model.config.vocabulary)).log().item(), abs=0.1)
+
+
+def test_the_stages_can_be_made_again(tmp_path, monkeypatch, capsys):
+    """A hundredth of the way: the files load, and each stage has moved from the one before."""
+    scores = stages.make(tmp_path / "stages", tmp_path / "work", shorter=SHORTER)
+    assert json.loads((tmp_path / "stages" / "scores.json").read_text()) == scores
+    monkeypatch.setattr(pretrained, "STAGES", tmp_path / "stages")
+    base, tokenizer = pretrained.storyteller("base")
+    instructed, _ = pretrained.storyteller("instructed")
+    new = storyteller.new_model(tokenizer)
+    assert base.config == new.config and scores["base"]["loss"] < evaluate(new, storyteller.base_data(tokenizer, 20))
+    for one, other in ((new, base), (base, instructed)):
+        assert not torch.equal(one.embed.weight, other.embed.weight)
+    before = (tmp_path / "stages" / "base.safetensors").read_bytes()
+    again = stages.make(tmp_path / "stages", tmp_path / "work", shorter=SHORTER)      # finished trainings: read back
+    assert again == scores and (tmp_path / "stages" / "base.safetensors").read_bytes() == before
+
+
+def test_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match="stage is 'preferable'; choose one of base, instructed"):
+        pretrained.storyteller("preferable")
+
+
+def test_the_shipped_tokenizer_is_the_one_that_the_recipe_makes(tokenizer):
+    made = storyteller.train_tokenizer()
+    assert (made.pattern, made.special_tokens) == (tokenizer.pattern, tokenizer.special_tokens)
+    text = "".join(tale.text for tale in tell(50, seed=7))
+    assert made.encode(text) == tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("stage", ["base", "instructed"])
+def test_a_shipped_stage_is_small_and_as_good_as_its_scores_say(stage):
+    assert (STAGES / f"{stage}.safetensors").stat().st_size <= 6_000_000
+    model, tokenizer = pretrained.storyteller(stage)
+    scores = json.loads((STAGES / "scores.json").read_text())[stage]
+    held_out = tell(storyteller.HELD_OUT, seed=2, split="held_out")
+    assert stages.score(model, tokenizer, held_out[:100])["consistent"] >= 0.85
+    stream = storyteller.base_data(tokenizer, storyteller.HELD_OUT, split="held_out")
+    assert evaluate(model, stream) == pytest.approx(scores["loss"], abs=2e-3)       # made from today's Tales
+    assert scores["consistent"] >= 0.9
