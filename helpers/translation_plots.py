@@ -17,6 +17,7 @@ from helpers.proof import approximately
 Mask = tuple[Sequence[str], Sequence[str], Tensor]          # who looks, at whom, and whether it may: (rows, columns)
 Look = tuple[Sequence[str], Tensor]                         # what is written, and (pieces, source) weights
 MOST = 24                                                   # names beside one map that can be read
+WEAK = 0.1                                                  # a strongest look below this says nothing
 
 
 @in_style
@@ -102,11 +103,13 @@ def translated(number: int, models: Mapping[str, tuple[nn.Module, int]]) -> Pict
 
 
 def in_words(source: Sequence[str], written: Sequence[str], values: np.ndarray) -> str:
-    """Where each written piece looks most."""
-    strongest = values.argmax(axis=1)
-    return ", ".join(f"“{visible(piece)}” looks most at “{visible(source[place])}” "
-                     f"({approximately(values[row, place], 2)})"
-                     for row, (piece, place) in enumerate(zip(written, strongest, strict=True)))
+    """Where each written piece looks most; of weak looks only that they are weak."""
+    said = []
+    for piece, row in zip(written, values, strict=True):
+        place = int(row.argmax())
+        said.append(f"“{visible(piece)}” looks most at “{visible(source[place])}” ({approximately(row[place], 2)})"
+                    if row[place] >= WEAK else f"“{visible(piece)}” hardly looks at the source")
+    return ", ".join(said)
 
 
 def row_of_axes(widths: Sequence[float], width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -44,6 +44,8 @@ def test_looks_say_where_each_piece_looks_most():
     picture = translation_plots.looks(SOURCE, VIEW, "It looks across", aligned(47))
     assert opaque(picture) and "“sieben” looks most at “seven” (≈0.8)" in picture.alt and "Framed" in picture.alt
     assert "Framed" not in translation_plots.looks(SOURCE, VIEW, "It looks across").alt
+    weak = {"one": (WRITTEN, torch.full((3, 3), 0.05))}
+    assert "“und” hardly looks at the source" in translation_plots.looks(SOURCE, weak, "It looks away").alt
 
 
 @pytest.mark.parametrize("views, why", [
