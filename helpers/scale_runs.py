@@ -1,6 +1,6 @@
 """Models of several sizes on texts of several lengths: what lesson 05c and its sweep both run.
 
-    run(width=64, characters_read=900_000, seed=0)       # {"parameters": ..., "loss": ..., "held_out": ..., "curve": ...}
+    run(width=64, characters_read=900_000, seed=0)      # {"parameters": ..., "loss": ..., "held_out": ..., ...}
 
 Everything but width and text stays the same: three layers, the characters of Shakespeare, the same number of steps on
 batches of the same size, so that what differs in the end is due to them.
@@ -43,7 +43,8 @@ class Quiet:
 def config(width: int) -> Config:
     """Three layers of this many channels, in heads of 16 (of 8 for 24 channels)."""
     head = 16 if width % 16 == 0 else 8
-    return Config(len(characters()[2]), CONTEXT, d_model=width, layers=3, heads=width // head, mlp="relu2", qk_norm=True)
+    vocabulary = len(characters()[2])
+    return Config(vocabulary, CONTEXT, d_model=width, layers=3, heads=width // head, mlp="relu2", qk_norm=True)
 
 
 def inner(width: int) -> int:
@@ -61,7 +62,7 @@ def run(width: int, characters_read: int, seed: int, steps: int = STEPS) -> dict
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Transformer(config(width))
-    settings = TrainConfig(steps=steps, batch=BATCH, warmup=20, learning_rate=4e-3, muon_learning_rate=0.02, seed=seed,
+    settings = TrainConfig(steps=steps, batch=BATCH, warmup=steps // 20, learning_rate=4e-3, muon_learning_rate=0.02, seed=seed,
                            evaluate_every=max(1, steps // LOOKS))
     history = train(model, TokenStream(data.ids[:characters_read]), settings, held_out=held_out, watch=Quiet())
     last = history.losses[-50:]
@@ -87,6 +88,7 @@ def power_law(sizes: Sequence[float], losses: Sequence[float]) -> tuple[float, f
     zero.
     """
     if len(sizes) != len(losses) or len(sizes) < 2 or min(*sizes, *losses) <= 0:
-        raise ValueError(f"sizes holds {len(sizes)} and losses {len(losses)} numbers; give two or more of each, above 0.")
+        raise ValueError(f"sizes holds {len(sizes)} and losses {len(losses)} numbers; "
+                         "give two or more of each, above 0.")
     slope, height = np.polyfit(np.log(sizes), np.log(losses), 1)
     return math.exp(height), -float(slope)
