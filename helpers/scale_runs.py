@@ -52,6 +52,19 @@ def inner(width: int) -> int:
     return sum(count for part, count in parameters(config(width)).items() if part in ("attention", "MLP", "norms"))
 
 
+def new_model(width: int, seed: int) -> Transformer:
+    """A model of this width with the weights of a seed; PyTorch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Transformer(config(width))
+
+
+def settings(steps: int, seed: int) -> TrainConfig:
+    """How each is trained, with the batches of a seed."""
+    return TrainConfig(steps=steps, batch=BATCH, warmup=steps // 20, learning_rate=4e-3, muon_learning_rate=0.02,
+                       seed=seed, evaluate_every=max(1, steps // LOOKS))
+
+
 def run(width: int, characters_read: int, seed: int, steps: int = STEPS) -> dict[str, Any]:
     """Train on the first so many characters, with one seed for weights and batches.
 
@@ -59,12 +72,9 @@ def run(width: int, characters_read: int, seed: int, steps: int = STEPS) -> dict
     end and at ten moments on the way.
     """
     data, held_out = text()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Transformer(config(width))
-    settings = TrainConfig(steps=steps, batch=BATCH, warmup=steps // 20, learning_rate=4e-3, muon_learning_rate=0.02, seed=seed,
-                           evaluate_every=max(1, steps // LOOKS))
-    history = train(model, TokenStream(data.ids[:characters_read]), settings, held_out=held_out, watch=Quiet())
+    model = new_model(width, seed)
+    history = train(model, TokenStream(data.ids[:characters_read]), settings(steps, seed), held_out=held_out,
+                    watch=Quiet())
     last = history.losses[-50:]
     return {"width": width, "characters_read": characters_read, "seed": seed, "steps": steps,
             "parameters": inner(width), "loss": round(sum(last) / len(last), 4),
@@ -81,10 +91,15 @@ def text() -> tuple[TokenStream, TokenStream]:
     return data, TokenStream([number[letter] for letter in after])
 
 
+def letters() -> str:
+    """The characters, each at the place of its id."""
+    return characters()[2]
+
+
 def power_law(sizes: Sequence[float], losses: Sequence[float]) -> tuple[float, float]:
     """The straight line through log sizes and log losses (least squares): loss = factor x size^-exponent.
 
-    Kaplan et al. (2020). Returns factor and exponent. Raises ValueError for fewer than two points or numbers not above
+    Kaplan et al. (2020); lesson 05c builds it. Returns factor and exponent. Raises ValueError for fewer than two points or numbers not above
     zero.
     """
     if len(sizes) != len(losses) or len(sizes) < 2 or min(*sizes, *losses) <= 0:
