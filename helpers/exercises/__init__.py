@@ -20,6 +20,7 @@ LESSONS = {                                                   # package -> its n
     "lesson_01": "01_tokenization",
     "lesson_02": "02_embeddings",
     "lesson_03": "03_attention",
+    "lesson_04": "04_transformer",
 }
 
 
