@@ -1,0 +1,113 @@
+"""LoRA (Hu et al., 2021): leave a model's matrices as they are, and train a narrow detour beside each.
+
+    add_lora(model, rank=8)             # from here on only the detours are trained
+    train(model, data, config)
+    file = adapter(model)               # their numbers alone: small enough to keep many
+    merge(model)                        # or add them to the matrices: the model as before, with other numbers
+
+A detour takes C numbers to `rank` and from there to the matrix's output. Lesson 05f builds it.
+"""
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EVERYWHERE = ("qkv", "out", "up", "down")       # the matrices of a block, by the last part of their names
+
+
+class LoRA(nn.Module):
+    """A matrix that stays, and a detour beside it: x W^T + alpha / rank · x A^T B^T.
+
+    linear: what stays; its numbers are no longer trained. rank: how many numbers pass through the detour.
+    alpha: how loud the detour is. A begins random, B at zero, so that at first nothing is changed.
+    seed: of A, which is drawn on the CPU. Raises ValueError for a rank that the matrix cannot have, or an alpha not
+    above 0. Lesson 05f builds it.
+    """
+
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float, seed: int = 0):
+        super().__init__()
+        rows, columns = linear.weight.shape
+        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= min(rows, columns):
+            raise ValueError(f"rank is {rank!r}; a matrix of {rows} x {columns} takes 1 to {min(rows, columns)}.")
+        if not 0 < alpha < math.inf:
+            raise ValueError(f"alpha is {alpha!r}; give a number above 0.")
+        self.linear, self.scale = linear.requires_grad_(False), alpha / rank
+        a = torch.randn(rank, columns, generator=torch.Generator().manual_seed(seed)) / math.sqrt(columns)
+        self.A = nn.Parameter(a.to(linear.weight))                              # (rank, in)
+        self.B = nn.Parameter(linear.weight.new_zeros(rows, rank))              # (out, rank)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., in) to (..., out)."""
+        return self.linear(x) + self.scale * F.linear(F.linear(x, self.A), self.B)          # (..., rank) in between
+
+    def merged(self) -> nn.Linear:
+        """One matrix that does the same; the detour's own numbers stay as they are."""
+        with torch.no_grad():
+            self.linear.weight += self.scale * self.B @ self.A                  # (out, in)
+        return self.linear.requires_grad_(True)
+
+
+def add_lora(model: nn.Module, rank: int, alpha: float = 16.0, names: Sequence[str] = EVERYWHERE,
+             seed: int = 0) -> list[str]:
+    """Put a detour beside each linear layer of these names, and freeze all else. Lesson 05f builds it.
+
+    names: the last part of a layer's name, such as "qkv". seed: the first detour's; each has its own.
+    Returns the full names of the layers, such as "blocks.0.attention.qkv". Raises ValueError for a model that has
+    detours already, and for a name that no linear layer has.
+    """
+    if detours(model):
+        raise ValueError("model has detours already; merge them first, or load an adapter into them.")
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if unknown := [name for name in names if name not in {one.rpartition(".")[2] for one in linear}]:
+        raise ValueError(f"names holds {unknown[0]!r}; the model's linear layers are "
+                         f"{', '.join(sorted({one.rpartition('.')[2] for one in linear}))}.")
+    chosen = [name for name in linear if name.rpartition(".")[2] in names]
+    made = {name: LoRA(model.get_submodule(name), rank, alpha, seed * 1_000 + number)
+            for number, name in enumerate(chosen)}          # raises for a rank before anything is changed
+    model.requires_grad_(False)
+    for name, detour in made.items():
+        detour.A.requires_grad_(True), detour.B.requires_grad_(True)
+        replace_module(model, name, detour)
+    return chosen
+
+
+def merge(model: nn.Module) -> nn.Module:
+    """Add each detour to its matrix and take it out: all is trained again. Returns the model. Lesson 05f builds it."""
+    for name, detour in detours(model).items():
+        replace_module(model, name, detour.merged())
+    return model.requires_grad_(True)
+
+
+def adapter(model: nn.Module) -> dict[str, Tensor]:
+    """The detours' numbers by name, copied: all that has to be kept of a tuning."""
+    return {f"{name}.{part}": getattr(detour, part).detach().clone()
+            for name, detour in detours(model).items() for part in "AB"}
+
+
+@torch.no_grad()
+def load_adapter(model: nn.Module, numbers: Mapping[str, Tensor]) -> None:
+    """Put an adapter's numbers into the detours of a model, in place of those that are there.
+
+    Raises ValueError, before anything is changed, for an adapter whose names or shapes are others.
+    """
+    mine = {f"{name}.{part}": getattr(detour, part) for name, detour in detours(model).items() for part in "AB"}
+    for name in sorted(mine.keys() | numbers.keys()):
+        shapes = [tuple(found[name].shape) if name in found else "missing" for found in (numbers, mine)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name} is {shapes[0]} in the adapter and {shapes[1]} in the model; give it detours of "
+                             "the adapter's rank and names with add_lora.")
+    for name, tensor in mine.items():
+        tensor.copy_(numbers[name])
+
+
+def detours(model: nn.Module) -> dict[str, LoRA]:
+    """The detours of a model by their full names."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, LoRA)}
+
+
+def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of the one of this full name."""
+    owner, _, last = name.rpartition(".")
+    setattr(model.get_submodule(owner), last, module)

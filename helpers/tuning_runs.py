@@ -1,0 +1,212 @@
+"""Many short fine-tunings of the Storyteller's base: what lessons 05e and 05f measure, and what their sweeps store.
+
+    base, tokenizer = helpers.pretrained.storyteller("base")
+    tuned = tune("instructions", seed=0)        # a copy of the base, trained on for 40 steps
+    measures(tuned)                             # losses, distance of the patterns from the base's, change of the weights
+    followed(tuned, n=40)                       # which parts of 40 unread requests its answers fulfil
+"""
+import copy
+import functools
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from helpers import corpora, lora, pretrained, storyteller, tales, tracing
+from helpers.tales import Followed, Request, Tale
+from helpers.token_data import IGNORE, Data, Examples, TokenStream
+from helpers.tokenizer import BPETokenizer
+from helpers.training import History, TrainConfig, evaluate, train
+from helpers.transformer import Transformer
+
+KINDS = ("instructions", "requests too", "stories", "instructions, mixed", "Shakespeare", "Shakespeare, mixed",
+         "happy", "sad")
+STEPS, BATCH, CONTEXT = 40, 8, 128
+ADAMW_RATE, LORA_RATE = 2e-3, 6e-3              # found by the sweep `lora`: all weights, and adapters alone
+
+
+@functools.cache
+def base() -> tuple[Transformer, BPETokenizer]:
+    """The base model, never changed, and its tokenizer."""
+    model, tokenizer = pretrained.storyteller("base")
+    return model.requires_grad_(False), tokenizer
+
+
+class Mixed:
+    """Batches of which a part comes from other data, such as what a model was first trained on.
+
+    share: of the rows of each batch, rounded. Raises ValueError for a share outside 0 to 1.
+    """
+
+    def __init__(self, data: Data, other: Data, share: float):
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}; give 0 to 1.")
+        self.data, self.other, self.share = data, other, share
+
+    def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Rows of both, the shorter filled up: inputs and targets (rows, T)."""
+        from_other = round(rows * self.share)
+        parts = [data.batch(number, count, context, seed)
+                 for data, count in ((self.data, rows - from_other), (self.other, from_other)) if count]
+        T = max(inputs.shape[1] for inputs, _ in parts)
+        return tuple(torch.cat([torch.nn.functional.pad(part[i], (0, T - part[i].shape[1]), value=fill)
+                                for part in parts]) for i, fill in enumerate((0, IGNORE)))
+
+    def in_order(self, rows: int, context: int) -> Iterable[tuple[Tensor, Tensor]]:
+        """All of the one, then all of the other."""
+        yield from self.data.in_order(rows, context)
+        yield from self.other.in_order(rows, context)
+
+    def largest(self) -> int:
+        """The largest token id."""
+        return max(self.data.largest(), self.other.largest())
+
+
+def stories(endings: tuple[str, ...] = ("happy", "sad"), n: int = 2_000) -> Examples:
+    """Stories that the base has not read, each by itself with its end token. endings: only those that end so."""
+    _, tokenizer = base()
+    return Examples([([*tokenizer.encode(tale.text), tokenizer.special_tokens[tales.END]], 0)
+                     for tale in corpora.tales(n, seed=3) if tale.facts.ending in endings])
+
+
+def stream(n: int = 1_000, split: str = "train", seed: int = 3) -> TokenStream:
+    """Stories that the base has not read, one after another, for pieces of any length that begin with a story."""
+    _, tokenizer = base()
+    end = tokenizer.special_tokens[tales.END]
+    return TokenStream([token for tale in corpora.tales(n, seed=seed, split=split)
+                        for token in (*tokenizer.encode(tale.text), end)], begin_after=end)
+
+
+@functools.cache
+def data(kind: str) -> Data:
+    """What each of KINDS trains on. Raises ValueError for another."""
+    _, tokenizer = base()
+    if kind in ("instructions", "requests too"):
+        asked = storyteller.instruction_data(tokenizer, 1_000)
+        return asked if kind == "instructions" else Examples([(ids.tolist(), 1) for ids, _ in asked.rows])
+    if kind in ("happy", "sad", "stories"):
+        return stories() if kind == "stories" else stories((kind,))
+    if kind == "Shakespeare":
+        return TokenStream(tokenizer.encode(corpora.shakespeare()[:400_000]))
+    if kind in KINDS:
+        return Mixed(data(kind.removesuffix(", mixed")), stream(), 0.25)
+    raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+
+
+def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", rank: int = 0) -> Transformer:
+    """A copy of the base, trained on for STEPS steps.
+
+    kind: one of KINDS. rate: times the usual learning rate. seed: of the batches, and of an adapter's first weights.
+    optimizer: "muon" (with AdamW for the rest), as the instructed Storyteller is made, or "adamw" for all.
+    rank: of the adapters that are trained, by AdamW, in place of the weights; 0 trains the weights.
+    """
+    model, _ = base()
+    tuned = copy.deepcopy(model).requires_grad_(True)
+    usual = storyteller.INSTRUCTED
+    config = TrainConfig(steps=STEPS, batch=BATCH, warmup=6, seed=seed, optimizer=optimizer,
+                         context=CONTEXT if "Shakespeare" in kind else None,
+                         learning_rate=rate * usual.learning_rate, muon_learning_rate=rate * usual.muon_learning_rate)
+    if rank:
+        lora.add_lora(tuned, rank, seed=seed)
+        config = replace(config, optimizer="adamw", learning_rate=rate * LORA_RATE)
+    elif optimizer == "adamw":
+        config = replace(config, learning_rate=rate * ADAMW_RATE)
+    train(tuned, data(kind), config, watch=Silent())
+    return lora.merge(tuned).eval()
+
+
+class Silent:
+    """A watcher that shows nothing: such a training is one step of somebody else's progress bar."""
+
+    def __init__(self):
+        self.stopping = threading.Event()
+
+    def step(self, model: Transformer, history: History, steps: int) -> None:
+        """Say nothing."""
+
+    def close(self, model: Transformer, history: History) -> None:
+        """Say nothing."""
+
+
+# What came of it ------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def unread() -> dict[str, Data]:
+    """Texts that no tuning has read, by name: what losses are measured on."""
+    _, tokenizer = base()
+    return {"answers": storyteller.instruction_data(tokenizer, 60, "held_out"),
+            "Tales": Examples([([*tokenizer.encode(tale.text), tokenizer.special_tokens[tales.END]], 0)
+                               for tale in corpora.tales(60, seed=2, split="held_out")]),
+            "Shakespeare": TokenStream(tokenizer.encode(corpora.shakespeare()[-16_000:]))}
+
+
+def losses(model: Transformer) -> dict[str, float]:
+    """Loss a token, in nats, on answers to requests, on plain stories and on Shakespeare, all unread."""
+    return {name: evaluate(model, texts, context=CONTEXT if name == "Shakespeare" else None)
+            for name, texts in unread().items()}
+
+
+def pattern_distance(one: Tensor, other: Tensor) -> Tensor:
+    """Total variation between attention patterns: the share of its attention that a query has moved elsewhere.
+
+    Half of the sum of the absolute differences, over the keys; then the mean over the queries but the first, which has
+    no choice. one, other: (..., T, T), each row adding up to 1. Returns (...), from 0 to 1. Lesson 05e builds it.
+    Raises ValueError for different shapes, and for fewer than two tokens.
+    """
+    if one.shape != other.shape or one.shape[-1] < 2:
+        raise ValueError(f"one has shape {tuple(one.shape)} and other {tuple(other.shape)}; give the same shape, with "
+                         "at least two tokens.")
+    return (one - other).abs().sum(dim=-1)[..., 1:].mean(dim=-1) / 2                    # (..., T, T) -> (...)
+
+
+@functools.cache
+def read_by_both(form: str, n: int = 16, length: int = 100) -> Tensor:
+    """The beginnings of n unread texts, (n, length): form "Tales" as plain stories, "answers" after their requests."""
+    return torch.stack([ids[:length] for ids, _ in unread()[form].rows if len(ids) >= length][:n])
+
+
+@torch.no_grad()
+def moved(one: Transformer, other: Transformer, form: str) -> Tensor:
+    """How far the patterns of two models lie apart on the same texts, (layers, H). form: as in `read_by_both`."""
+    ids = read_by_both(form).to(one.embed.weight.device)
+    return pattern_distance(tracing.patterns(one, ids), tracing.patterns(other, ids)).mean(dim=0)
+
+
+def change(one: Transformer, other: Transformer) -> dict[str, float]:
+    """The length of the change of each matrix, as a share of the matrix's own length in `one`."""
+    before, after = one.state_dict(), other.state_dict()
+    return {name: float((after[name] - weight).norm() / weight.norm()) for name, weight in before.items()
+            if weight.ndim == 2}
+
+
+@functools.cache
+def requests(n: int) -> list[Tale]:
+    """n unread stories with their requests, half of which name a place (in Tales as told, few do)."""
+    told = corpora.tales(20 * n, seed=2, split="held_out")
+    with_place = [tale for tale in told if tale.request.place is not None][:n // 2]
+    return with_place + [tale for tale in told if tale.request.place is None][:n - len(with_place)]
+
+
+def answers(model: Transformer, asked: Sequence[Request]) -> list[str]:
+    """What a model writes to each request in the chat's form."""
+    _, tokenizer = base()
+    return storyteller.write(model, tokenizer, [storyteller.request_ids(tokenizer, one.text) for one in asked])
+
+
+def followed(model: Transformer, n: int = 40) -> list[Followed]:
+    """Which parts of n unread requests the model's answers fulfil."""
+    asked = [tale.request for tale in requests(n)]
+    return list(map(tales.follows, asked, answers(model, asked)))
+
+
+def measures(tuned: Transformer | None = None) -> dict[str, float]:
+    """Numbers for a stored point: losses, movement of patterns on both forms, change of weights. None: of the base."""
+    model, _ = base()
+    tuned = tuned or model
+    return ({f"loss on {name}": round(loss, 4) for name, loss in losses(tuned).items()}
+            | {f"moved on {form}": round(float(moved(model, tuned, form).mean()), 4) for form in ("Tales", "answers")}
+            | {"weights": round(fmean(change(model, tuned).values()), 4)})

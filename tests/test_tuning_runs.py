@@ -1,0 +1,95 @@
+"""Short fine-tunings: what they read, what they leave alone, and how the movement of patterns is measured."""
+import pytest
+import torch
+
+from helpers import storyteller, tales, tuning_runs
+from helpers.tales_reading import ending_of
+from helpers.token_data import IGNORE, Examples, TokenStream
+
+
+def test_the_base_is_never_changed():
+    model, _ = tuning_runs.base()
+    before = {name: numbers.clone() for name, numbers in model.state_dict().items()}
+    tuned = tuning_runs.tune("Shakespeare")
+    assert all(torch.equal(before[name], numbers) for name, numbers in model.state_dict().items())
+    assert not torch.equal(tuned.embed.weight, model.embed.weight)
+    assert all(p.requires_grad for p in tuned.parameters()) and not any(p.requires_grad for p in model.parameters())
+    found = tuning_runs.losses(tuned)
+    assert found["Shakespeare"] < tuning_runs.losses(model)["Shakespeare"] - 1
+
+
+def test_a_mixed_batch_has_rows_of_both_and_nothing_to_predict_where_it_was_filled_up():
+    ones, twos = Examples([([1, 1, 1], 0)]), TokenStream([2] * 20)
+    inputs, targets = tuning_runs.Mixed(ones, twos, 0.25).batch(0, 8, 5, 0)
+    assert inputs.shape == targets.shape == (8, 5)
+    assert inputs[:6].tolist() == [[1, 1, 0, 0, 0]] * 6 and inputs[6:].tolist() == [[2] * 5] * 2
+    assert targets[:6].tolist() == [[1, 1, IGNORE, IGNORE, IGNORE]] * 6 and targets[6:].tolist() == [[2] * 5] * 2
+
+
+@pytest.mark.parametrize("share, rows", [(0.0, 0), (1.0, 8)])
+def test_a_mixture_may_be_of_one_alone(share, rows):
+    mixed = tuning_runs.Mixed(TokenStream([1] * 9), TokenStream([2] * 9), share)
+    inputs, _ = mixed.batch(0, 8, 4, 0)
+    assert int((inputs[:, 0] == 2).sum()) == rows and mixed.largest() == 2
+    assert sum(len(inputs) for inputs, _ in mixed.in_order(3, 4)) == 4
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="share is 1.5"):
+        tuning_runs.Mixed(TokenStream([1] * 9), TokenStream([2] * 9), 1.5)
+    with pytest.raises(ValueError, match="kind is 'poems'; choose one of instructions"):
+        tuning_runs.data("poems")
+    with pytest.raises(ValueError, match=r"one has shape \(2, 2\) and other \(3, 3\)"):
+        tuning_runs.pattern_distance(torch.eye(2), torch.eye(3))
+    with pytest.raises(ValueError, match="at least two tokens"):
+        tuning_runs.pattern_distance(torch.eye(1), torch.eye(1))
+
+
+def test_requests_count_only_if_they_shall():
+    (first, asked), (_, all_of_it) = (tuning_runs.data(kind).rows[0] for kind in ("instructions", "requests too"))
+    _, tokenizer = tuning_runs.base()
+    assert all_of_it == 1 and tokenizer.decode(first[:asked]).endswith(tales.ASSISTANT)
+
+
+def test_only_stories_of_one_ending_are_told():
+    _, tokenizer = tuning_runs.base()
+    for kind in ("happy", "sad"):
+        told = [tokenizer.decode(ids) for ids, question in tuning_runs.data(kind).rows[:40] if question == 0]
+        assert {ending_of(story.removesuffix(tales.END)) for story in told} == {kind}
+
+
+def test_half_of_the_requests_name_a_place_and_none_was_trained_on():
+    asked = [tale.request for tale in tuning_runs.requests(10)]
+    assert [one.place is not None for one in asked] == [True] * 5 + [False] * 5
+    assert all(tales.held_out_pair(one.who, one.object) for one in asked)
+
+
+def test_the_distance_is_the_share_of_attention_that_moved():
+    one = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
+    other = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.5, 0.3]])
+    torch.testing.assert_close(tuning_runs.pattern_distance(one, other), torch.tensor((0.5 + 0.2) / 2))
+    apart = tuning_runs.pattern_distance(torch.stack([one, one]), torch.stack([one, other]))
+    torch.testing.assert_close(apart, torch.tensor([0.0, 0.35]))
+
+
+def test_a_model_has_not_moved_from_itself():
+    model, _ = tuning_runs.base()
+    assert tuning_runs.moved(model, model, "answers").abs().max() == 0
+    assert set(tuning_runs.change(model, model).values()) == {0.0}
+    assert "embed.weight" in tuning_runs.change(model, model)
+
+
+def test_both_forms_are_of_the_same_stories():
+    _, tokenizer = tuning_runs.base()
+    for form, begins in (("Tales", False), ("answers", True)):
+        ids = tuning_runs.read_by_both(form)
+        assert ids.shape == (16, 100)
+        assert bool((ids[:, 0] == tokenizer.special_tokens[tales.USER]).all()) == begins
+
+
+def test_what_follows_is_asked_in_the_chats_form():
+    model, tokenizer = tuning_runs.base()
+    asked = tuning_runs.requests(4)[0].request
+    expected = storyteller.write(model, tokenizer, [storyteller.request_ids(tokenizer, asked.text)])
+    assert tuning_runs.answers(model, [asked]) == expected
+    assert len(tuning_runs.followed(model, n=2)) == 2
