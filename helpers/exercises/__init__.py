@@ -21,6 +21,8 @@ LESSONS = {                                                   # package -> its n
     "lesson_02": "02_embeddings",
     "lesson_03": "03_attention",
     "lesson_04": "04_transformer",
+    "lesson_05": "05_training",
+    "lesson_05e": "05e_fine_tuning",
 }
 
 

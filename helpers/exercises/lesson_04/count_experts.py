@@ -29,7 +29,8 @@ def choosing(n: int, active: int) -> int:
 
 
 def counts(tables: int = 2, keys: Callable = lambda s: 2 * s["kv_heads"] * s["head_size"],
-           wide: Callable = lambda s: s["heads"] * s["head_size"], out: Callable = lambda s: s["heads"] * s["head_size"],
+           wide: Callable = lambda s: s["heads"] * s["head_size"],
+           out: Callable = lambda s: s["heads"] * s["head_size"],
            matrices: int = 3, router: Callable = choosing, router_used: Callable | None = None,
            norms: int = 2, last: int = 1, running: Callable = min, biases: Callable = lambda s: 0,
            tables_used: int | None = None) -> Callable:

@@ -78,8 +78,8 @@ EXERCISE = Exercise(
         Mistake(folds(to_weight=lambda gain, weight: weight / gain),
                 "You divide by the gains. They multiply what comes in, so the numbers that meet it are multiplied."),
         Mistake(folds(to_weight=lambda gain, weight: weight @ gain),
-                "By weight @ gain you add up over the channels, and one number a row is left. Multiply column by column: "
-                "weight * gain, or weight @ gain.diag()."),
+                "By weight @ gain you add up over the channels, and one number a row is left. Multiply column by "
+                "column: weight * gain, or weight @ gain.diag()."),
         Mistake(folds(to_weight=lambda gain, weight: (weight * gain).T),
                 "Your matrix is turned, (C, out). Give it as it came: (out, C)."),
         Mistake(folds(to_weight=lambda gain, weight: weight.clone()),

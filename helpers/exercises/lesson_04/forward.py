@@ -91,8 +91,8 @@ def sees_ahead(answer) -> str | None:
 ONE_LEFT = {
     STREAM: "The norm stands in the stream: what comes in is replaced by its normed form, and its length is lost. Give "
             "the normed copy a name of its own, and add to x as it came.",
-    HEADS: "The heads are cut wrongly: reshape(heads, T, D) reads a token's numbers as if they were several tokens'. Cut "
-           "each token's C numbers, (T, heads, D); then swap, to (heads, T, D).",
+    HEADS: "The heads are cut wrongly: reshape(heads, T, D) reads a token's numbers as if they were several tokens'. "
+           "Cut each token's C numbers, (T, heads, D); then swap, to (heads, T, D).",
     ROOT: "The scores are divided by the root of C. Each is a dot product of a head's D = C / heads numbers.",
     MASK: "Each token sees the one after it: the mask begins one diagonal too far up. Print torch.ones(4, 4).triu(2).",
     LAST: "The last norm is missing: what leaves the last block is normed once more, with model[\"norm\"], before the "
@@ -126,7 +126,7 @@ EXERCISE = Exercise(
     ),
     hints=("All five run without an error. Compare with the lesson's block line by line; then give it a text of one "
            "token, and a model of one head: which bugs can do no harm there?",
-           "Look at: what the stream keeps when a norm reads it; reshape against transpose, where heads are cut; the root "
-           "under the scores; the number in triu; the way from the last block to the table."),
+           "Look at: what the stream keeps when a norm reads it; reshape against transpose, where heads are cut; the "
+           "root under the scores; the number in triu; the way from the last block to the table."),
     properties=(Property("changing later tokens changes nothing before them", sees_ahead),),
 )

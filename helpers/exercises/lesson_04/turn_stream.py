@@ -28,7 +28,8 @@ def turn_stream(model: dict, Q: Tensor) -> dict:
          "down": writes(w["down"])} for w in model["blocks"]]}
 
 
-def turns(reads: Callable = lambda weight, gain, Q: weight * gain @ Q, writes: Callable = lambda weight, Q: Q.T @ weight,
+def turns(reads: Callable = lambda weight, gain, Q: weight * gain @ Q,
+          writes: Callable = lambda weight, Q: Q.T @ weight,
           table: Callable = lambda table, gain, Q: table @ Q, head: Callable = lambda table, gain, Q: table * gain @ Q,
           gains: tuple[str, str] = ("attn_norm", "mlp_norm"), down: Callable | None = None, up: Callable | None = None,
           ) -> Callable:
@@ -85,8 +86,8 @@ def draw_turn(C: int, numbers: torch.Generator) -> Tensor:
 def draw_models(draw: random.Random) -> list[tuple]:
     numbers = generator(draw)
     cases = [(draw_model(2, 2, 1, 1, numbers), torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))]
-    for V, C, F_, layers in ((3, 2, 2, 1), (2, 3, 4, 1), (4, 3, 2, 2), (5, 4, 6, 1), (6, 4, 4, 2), (7, 5, 8, 1), (6, 6, 6, 3),
-                             (9, 5, 7, 3), (8, 7, 9, 2), (11, 8, 5, 4)):
+    for V, C, F_, layers in ((3, 2, 2, 1), (2, 3, 4, 1), (4, 3, 2, 2), (5, 4, 6, 1), (6, 4, 4, 2), (7, 5, 8, 1),
+                             (6, 6, 6, 3), (9, 5, 7, 3), (8, 7, 9, 2), (11, 8, 5, 4)):
         cases.append((draw_model(V, C, F_, layers, numbers), draw_turn(C, numbers)))
     return cases
 
