@@ -15,7 +15,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's convention
 STUB = "raise NotImplementedError()"
 
 _ALMOST = re.compile(r"(BEGIN|END) SOLUTION|^\s*#+\W*(?i:begin|end)[\W_]*(?i:solutions?)\b")
-_CALL = re.compile(r'(check|hint)\("(\d+b?\.\d+)"(, \w+)?\)')
+_CALL = re.compile(r'(check|hint)\("(\d+[a-z]?\.\d+)"(, \w+)?\)')
 _HEADING = re.compile(r"## +(\S+)")
 
 Faults = Iterator[tuple[str, str]]                     # places, and what is wrong there
