@@ -128,6 +128,10 @@ class Examples:
         """The largest token id."""
         return max(int(ids.max()) for ids, _ in self.rows)
 
+    def check(self, context: int) -> None:
+        """Raise ValueError for a context that the longest example does not fit."""
+        check_length(max(len(ids) for ids, _ in self.rows), context)
+
     @staticmethod
     def padded(rows: Sequence[tuple[Tensor, int]], context: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (rows, T), T that of the longest: filled up on the right, where nothing is predicted.
@@ -135,9 +139,7 @@ class Examples:
         No padding mask is needed: a causal model sees the filling from nowhere that counts.
         """
         longest = max(len(ids) for ids, _ in rows) - 1
-        if longest > context:
-            raise ValueError(f"an example has {longest + 1} tokens; with context {context} at most {context + 1} fit: "
-                             "shorten it or choose a larger context.")
+        check_length(longest + 1, context)
         inputs = torch.zeros(len(rows), longest, dtype=torch.int64)                 # (rows, T)
         targets = torch.full((len(rows), longest), IGNORE)                          # (rows, T)
         for row, (ids, question) in enumerate(rows):
@@ -145,6 +147,13 @@ class Examples:
             first = max(question, 1)                        # the first token that is predicted, at the place before it
             targets[row, first - 1:len(ids) - 1] = ids[first:]
         return inputs, targets
+
+
+def check_length(tokens: int, context: int) -> None:
+    """Raise ValueError for an example of too many tokens."""
+    if tokens > context + 1:
+        raise ValueError(f"an example has {tokens} tokens; with context {context} at most {context + 1} fit: shorten "
+                         "it or choose a larger context.")
 
 
 def shifted(pieces: Tensor) -> tuple[Tensor, Tensor]:

@@ -122,7 +122,9 @@ def train(model: Transformer, data: Data, config: TrainConfig, held_out: Data | 
     is no number any more.
     """
     context = config.context or model.config.context
-    check(model, data, context)
+    for each in (data, held_out):                           # both now: later, a whole training would be in vain
+        if each is not None:
+            check(model, each, context)
     movers = optimizers(model, config.optimizer, config.learning_rate, config.muon_learning_rate, config.weight_decay,
                         config.betas)
     history = resumed(folder, model, movers, config) if folder is not None else History()
@@ -299,7 +301,7 @@ def check(model: Transformer, data: Data, context: int) -> None:
         raise ValueError("model gives no scores of next tokens; give one whose config is causal, with output 'logits'.")
     if context > model.config.context:
         raise ValueError(f"context is {context}; this model sees at most {model.config.context} tokens.")
-    if isinstance(data, TokenStream):
+    if isinstance(data, TokenStream | Examples):
         data.check(context)
     if data.largest() >= model.config.vocabulary:
         raise ValueError(f"data holds token {data.largest()} and the model's vocabulary is {model.config.vocabulary}; "

@@ -393,6 +393,14 @@ def test_data_that_does_not_fit_is_refused(data, words):
         evaluate(small_model(), data)
 
 
+def test_held_out_data_that_does_not_fit_is_refused_before_any_step():
+    model = small_model()
+    before = weights(model).clone()
+    with pytest.raises(ValueError, match="an example has 12 tokens; with context 8 at most 9 fit"):
+        train(model, DATA, settings(), held_out=Examples([([1] * 5, 1), ([1] * 12, 1)]))
+    assert torch.equal(weights(model), before)
+
+
 def test_a_context_longer_than_the_models_is_refused():
     with pytest.raises(ValueError, match="context is 9; this model sees at most 8 tokens"):
         train(small_model(), DATA, settings(context=9))
