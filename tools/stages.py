@@ -30,11 +30,10 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
     held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
     model, scores = storyteller.new_model(tokenizer), {}
     for stage, config, data in (
-            ("base", replace(storyteller.BASE, steps=storyteller.SHIPPED * storyteller.BASE.steps),
-             storyteller.base_data(tokenizer, storyteller.STORIES // shorter)),
+            ("base", storyteller.BASE, storyteller.base_data(tokenizer, 3 * storyteller.STORIES // shorter)),
             ("instructed", storyteller.INSTRUCTED,
-             storyteller.instruction_data(tokenizer, storyteller.REQUESTS // shorter))):
-        config = replace(config, steps=config.steps // shorter, warmup=config.warmup // shorter)
+             storyteller.instruction_data(tokenizer, 3 * storyteller.REQUESTS // shorter))):
+        config = replace(config, steps=storyteller.SHIPPED * config.steps // shorter, warmup=config.warmup // shorter)
         train(model, data, config, folder=work / stage)
         checkpoints.save_model(model, folder / f"{stage}.safetensors", torch.float16)
         shipped = checkpoints.load_model(folder / f"{stage}.safetensors")       # what learners get: rounded
@@ -45,13 +44,12 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
 
 
 def score(model, tokenizer, held_out: list[tales.Tale]) -> dict[str, float]:
-    """Held-out loss, and the shares of held-out openings gone on with well and of held-out requests followed."""
+    """Loss a token on held-out stories, and the shares of held-out openings gone on with well and of held-out requests followed."""
     told = storyteller.fluency(model, tokenizer, held_out)
     prompts = [storyteller.request_ids(tokenizer, tale.request.text) for tale in held_out]
     answers = storyteller.write(model, tokenizer, prompts)
     followed = [tales.follows(tale.request, answer) for tale, answer in zip(held_out, answers, strict=True)]
-    stream = storyteller.base_data(tokenizer, len(held_out), split="held_out")
-    return {"loss": round(evaluate(model, stream), 4),
+    return {"loss": round(evaluate(model, storyteller.story_data(tokenizer, held_out)), 4),
             "consistent": round(sum(one.ok for one in told) / len(told), 4),
             "follows": round(sum(one.ok for one in followed) / len(followed), 4)}
 
