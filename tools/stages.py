@@ -24,7 +24,7 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
 
     work: where checkpoints go. shorter: divides steps and texts, for a test.
     """
-    tokenizer = storyteller.train_tokenizer(2_000 // shorter)
+    tokenizer = storyteller.train_tokenizer()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / "tokenizer.json")
     held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
