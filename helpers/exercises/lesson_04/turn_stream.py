@@ -15,11 +15,12 @@ def turn_stream(model: dict, Q: Tensor) -> dict:
 
     def reads(weight: Tensor, gain: Tensor) -> Tensor:
         """Each row is turned as the stream is, after the gains have been multiplied into it."""
-        return torch.stack([sum(row[c] * gain[c] * Q[c] for c in range(C)) for row in weight])
+        gains = gain.tolist()
+        return torch.stack([sum(row[c] * gains[c] * Q[c] for c in range(C)) for row in weight.tolist()])
 
     def writes(weight: Tensor) -> Tensor:
         """Each column, a vector that is added to the stream, is turned."""
-        columns = [sum(column[c] * Q[c] for c in range(C)) for column in weight.T]
+        columns = [sum(column[c] * Q[c] for c in range(C)) for column in weight.T.tolist()]
         return torch.stack(columns).T.contiguous()
 
     ones = torch.ones(C)
@@ -87,7 +88,7 @@ def draw_models(draw: random.Random) -> list[tuple]:
     numbers = generator(draw)
     cases = [(draw_model(2, 2, 1, 1, numbers), torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))]
     for V, C, F_, layers in ((3, 2, 2, 1), (2, 3, 4, 1), (4, 3, 2, 2), (5, 4, 6, 1), (6, 4, 4, 2), (7, 5, 8, 1),
-                             (6, 6, 6, 3), (9, 5, 7, 3), (8, 7, 9, 2), (11, 8, 5, 4)):
+                             (6, 6, 6, 3), (11, 8, 5, 1)):
         cases.append((draw_model(V, C, F_, layers, numbers), draw_turn(C, numbers)))
     return cases
 
