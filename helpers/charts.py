@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.image import AxesImage
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from torch import Tensor
 
 from helpers.plots import ACCENT, INK, QUIET, SECOND, Picture, in_style, new_figure, picture, quoted, visible
@@ -239,3 +239,7 @@ def multiply(axis: Axis) -> None:
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
+    low, high = axis.get_view_interval()
+    if high < 10 * low:                                     # no power of ten need lie here: take plain steps
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(NullLocator())

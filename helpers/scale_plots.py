@@ -2,6 +2,8 @@
 import math
 from collections.abc import Mapping
 
+from matplotlib.ticker import FuncFormatter
+
 from helpers.counting_plots import short
 from helpers.plots import ACCENT, INK, QUIET, SECOND, Picture, in_style, new_figure, picture
 from helpers.proof import approximately
@@ -35,6 +37,8 @@ def budget(power: float, tokens_a_parameter: float, known: Mapping[str, tuple[fl
         area.annotate(f" {name}", (parameters, tokens), fontsize=8, va="center")
     area.set(xscale="log", yscale="log", xlim=(1e4, 1e13), ylim=(1e5, 1e15), xlabel="parameters N", ylabel="tokens D",
              title=f"10^{power:g} FLOPs: {short(N)} parameters and {short(D)} tokens")
+    for axis in (area.xaxis, area.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, place: short(value)))
     area.legend(frameon=False, loc="lower right", fontsize=9)
     times = f"{duration(compute / LAPTOP)} on a laptop, {duration(compute / H100 / USED)} on one H100"
     figure.supxlabel(times, fontsize=10)
