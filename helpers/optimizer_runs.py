@@ -19,6 +19,7 @@ from torch import Tensor
 from helpers import corpora, optimizers
 from helpers.token_data import TokenStream, shifted
 from helpers.transformer import Config, Transformer
+from helpers.waiting import bar
 
 STEPS, BATCH, CONTEXT = 200, 16, 32                         # a step reads 16 pieces of 32 characters
 REST = 0.004                                                # AdamW's rate beside Muon, which takes only inner matrices
@@ -77,24 +78,30 @@ def make(kind: str, model: Transformer, rate: float) -> list[torch.optim.Optimiz
 
 
 def train(model: Transformer, makers: Iterable[torch.optim.Optimizer], batches: Iterable[tuple[Tensor, Tensor]],
-          share: Callable[[int], float] = lambda step: 1.0, clip: float | None = None) -> list[float]:
+          share: Callable[[int], float] = lambda step: 1.0, clip: float | None = None, shown: bool = False
+          ) -> list[float]:
     """One step for each batch; the loss before each.
 
     makers: the optimisers. share: what the learning rates are multiplied by at a step. clip: longest gradient allowed.
+    shown: whether there is a progress bar.
     """
-    makers, losses = list(makers), []
+    makers, batches, losses = list(makers), list(batches), []
     groups = [(group, group["lr"]) for maker in makers for group in maker.param_groups]
-    for step, (inputs, targets) in enumerate(batches):
-        for group, rate in groups:
-            group["lr"] = rate * share(step)
-        loss = loss_on(model, inputs, targets)
-        model.zero_grad()
-        loss.backward()
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        for maker in makers:
-            maker.step()
-        losses.append(loss.item())
+    with bar(len(batches), "Training", shown=shown) as advance:
+        for step, (inputs, targets) in enumerate(batches):
+            for group, rate in groups:
+                group["lr"] = rate * share(step)
+            loss = loss_on(model, inputs, targets)
+            model.zero_grad()
+            loss.backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            for maker in makers:
+                maker.step()
+            losses.append(loss.item())
+            advance(1)
+    for group, rate in groups:
+        group["lr"] = rate                                  # as it was, for whoever trains on
     return losses
 
 
@@ -106,19 +113,19 @@ class Trial:
     seconds: float                  # of the steps alone
 
 
-def trial(kind: str, rate: float, seed: int, batch: int = BATCH, steps: int = STEPS, plan: str = "constant"
-          ) -> Trial:
+def trial(kind: str, rate: float, seed: int, batch: int = BATCH, steps: int = STEPS, plan: str = "constant",
+          shown: bool = False) -> Trial:
     """Train the small model of a seed.
 
     plan: of the learning rate, "constant", "fall" (half a cosine wave down to 0) or "rise and fall" (a tenth of the
-    steps up, then down). Raises ValueError for another.
+    steps up, then down). shown: whether there is a progress bar. Raises ValueError for another plan.
     """
     if plan not in PLANS:
         raise ValueError(f"plan is {plan!r}; choose one of {', '.join(PLANS)}.")
     model, text = small_model(seed), characters()[0]
     batches = [text.batch(number, batch, CONTEXT, seed) for number in range(steps)]
     start = time.perf_counter()
-    losses = train(model, make(kind, model, rate), batches, PLANS[plan](steps))
+    losses = train(model, make(kind, model, rate), batches, PLANS[plan](steps), shown=shown)
     return Trial(losses, held_out_loss(model), time.perf_counter() - start)
 
 
