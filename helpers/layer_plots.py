@@ -109,7 +109,7 @@ def damage(series: Mapping[str, Curve], title: str, y_label: str) -> Picture:
     area.xaxis.set_major_locator(MaxNLocator(15, integer=True))
     area.grid(color=PALE, linewidth=0.8, axis="y")
     area.set_axisbelow(True)
-    area.legend(frameon=False)
+    area.legend(frameon=False, loc="upper center")
     return picture(figure, f"{title}. Standing bars of {y_label} for each block. {'; '.join(said)}.")
 
 
