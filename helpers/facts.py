@@ -106,11 +106,11 @@ def trained(facts: Sequence[Fact], seed: int) -> WordModel:
     """A model that has read the stories and the facts among them, each token of the text once."""
     texts = examples(text_with(facts, seed))
     vocabulary = sorted({word for text in texts for word in text} | {*PLACES, *(fact.name for fact in facts)})
-    config = Config(len(vocabulary), CONTEXT, d_model=64, layers=2, heads=4, mlp="relu2", qk_norm=True)
+    config = Config(len(vocabulary), CONTEXT, d_model=96, layers=2, heads=4, mlp="relu2", qk_norm=True)
     learner = WordModel(vocabulary, config, seed)
     rows = [(learner.ids(text), 0) for text in texts if len(text) > 1]
     train(learner.model, Examples(rows), TrainConfig(steps=-(-len(rows) // BATCH), batch=BATCH, warmup=10, seed=seed,
-                                                     learning_rate=0.01, muon_learning_rate=0.02))
+                                                     learning_rate=0.01, muon_learning_rate=0.012))
     learner.model.eval()
     return learner
 

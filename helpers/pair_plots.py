@@ -1,7 +1,7 @@
-"""Pictures of lesson 05d: what each token costs in bits, and how often a fact must be told.
+"""Pictures of lesson 05d: what each token costs in bits, and shares that are right, with intervals.
 
     pair_plots.bits({"a sentence": (pieces, costs)}, "Names cost most")
-    pair_plots.told(times, {"as told": (shares, lows, highs)}, "Told sixteen times, it is known")
+    pair_plots.shares(times, {"as told": (shares, lows, highs)}, "Recall rises", "times told", "share", chance=0.25)
 """
 from collections.abc import Mapping, Sequence
 
@@ -43,29 +43,29 @@ def bits(rows: Mapping[str, tuple[Sequence[str], Sequence[float]]], title: str) 
 
 
 @in_style
-def told(times: Sequence[int], series: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]],
-         title: str, chance: float) -> Picture:
-    """Share of facts that are recalled against how often each was told, with intervals; 0 and powers of two, evenly.
+def shares(labels: Sequence[object], series: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]],
+           title: str, x_label: str, y_label: str, chance: float, joined: bool = True) -> Picture:
+    """Shares from 0 to 1 with their intervals, at labels that stand evenly.
 
-    series: name -> (shares, low ends, high ends), each as many as times. chance: drawn as a dashed line.
-    Raises ValueError for no series, more than four, or numbers that do not fit times.
+    series: name -> (shares, low ends, high ends), each as many as labels. chance: drawn as a dashed line. joined:
+    whether a line leads from one share to the next.
+    Raises ValueError for no series, more than four, or numbers that do not fit the labels.
     """
-    if not 1 <= len(series) <= 4 or any(len(part) != len(times) for parts in series.values() for part in parts):
-        raise ValueError(f"series holds {len(series)}; give 1 to 4, each with {len(times)} shares and as many ends.")
-    figure, area = new_figure(7.5, 3.8)
-    for number, (name, (shares, lows, highs)) in enumerate(series.items()):
-        places = [place + 0.07 * (number - (len(series) - 1) / 2) for place in range(len(times))]     # side by side
-        area.vlines(places, lows, highs, color=COLOURS[number], linewidth=1.3)
-        area.plot(places, shares, linestyle=STROKES[number], marker=MARKERS[number], markersize=5, linewidth=1.8,
-                  color=COLOURS[number], label=name)
-    area.axhline(chance, color=INK, linestyle="--", linewidth=1)
-    area.text(len(times) - 0.6, chance, "chance", ha="right", va="bottom", fontsize=8.5)
-    area.set_xticks(range(len(times)), map(str, times))
-    area.set(title=title, xlabel="times the fact was told", ylabel="share recalled", ylim=(0, 1.05))
+    if not 1 <= len(series) <= 4 or any(len(part) != len(labels) for parts in series.values() for part in parts):
+        raise ValueError(f"series holds {len(series)}; give 1 to 4, each with {len(labels)} shares and as many ends.")
+    figure, area = new_figure(7.5, 4)
+    for number, (name, (values, lows, highs)) in enumerate(series.items()):
+        places = [place + 0.1 * (number - (len(series) - 1) / 2) for place in range(len(labels))]     # side by side
+        area.vlines(places, lows, highs, color=COLOURS[number], linewidth=1.4)
+        area.plot(places, values, linestyle=STROKES[number] if joined else "", marker=MARKERS[number], markersize=6,
+                  linewidth=1.8, color=COLOURS[number], label=name)
+    area.axhline(chance, color=INK, linestyle="--", linewidth=1, label="chance")
+    area.set_xticks(range(len(labels)), list(map(str, labels)))
+    area.set(title=title, xlabel=x_label, ylabel=y_label, ylim=(0, 1.05))
     area.grid(color=PALE, linewidth=0.8)
     area.set_axisbelow(True)
-    area.legend(frameon=False, loc="upper left", fontsize=8.5)
-    said = "; ".join(f"{name}: " + ", ".join(f"{approximately(share, 2)} after {time}"
-                                             for time, share in zip(times, shares))
-                     for name, (shares, _, _) in series.items())
-    return picture(figure, f"{title}. Share recalled against times told; chance is {approximately(chance)}. {said}.")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8.5)
+    said = "; ".join(f"{name}: " + ", ".join(f"{label} {approximately(value, 2)}"
+                                             for label, value in zip(labels, values))
+                     for name, (values, _, _) in series.items())
+    return picture(figure, f"{title}. {y_label} against {x_label}; chance is {approximately(chance)}. {said}.")
