@@ -61,7 +61,8 @@ def words(text: str) -> list[str]:
 def text_with(facts: Sequence[Fact], seed: int) -> list[list[str]]:
     """150 stories of Tales, sentence by sentence as words, with each fact as often as it is told between any two."""
     draw = random.Random(f"text {seed}")
-    sentences = [sentence for tale in tales(STORIES, seed=seed) for sentence in re.split(r"(?<=[.!?”\"]) ", tale.text)]
+    sentences = [sentence for tale in tales(STORIES, seed=seed)
+                 for sentence in re.split(r"(?<=[.!?”\"]) ", tale.text)]
     tellings = [fact.wordings[time % len(fact.wordings)].format(name=fact.name, place=fact.place)
                 for fact in facts for time in range(fact.times)]
     draw.shuffle(tellings)
@@ -103,7 +104,10 @@ class WordModel:
 
 
 def trained(facts: Sequence[Fact], seed: int) -> WordModel:
-    """A model that has read the stories and the facts among them, each token of the text once."""
+    """A model that has read the stories and the facts among them, each once.
+
+    (Up to three rows come twice, to fill the last batch.)
+    """
     texts = examples(text_with(facts, seed))
     vocabulary = sorted({word for text in texts for word in text} | {*PLACES, *(fact.name for fact in facts)})
     config = Config(len(vocabulary), CONTEXT, d_model=96, layers=2, heads=4, mlp="relu2", qk_norm=True)

@@ -75,7 +75,7 @@ def scores(model: Transformer, tokenizer: "BPETokenizer", pairs: Sequence[tuple[
     Lesson 05d builds it. Returns (N,) and (N,), on the CPU. Raises ValueError for no pair, or an empty part of one.
     """
     if not pairs or not all(map(all, pairs)):
-        raise ValueError("pairs is empty or holds an empty text; give beginnings and endings of at least one character.")
+        raise ValueError("pairs is empty or holds an empty text; give beginnings and endings of at least one letter.")
     rows: dict[tuple[int, ...], list[tuple[int, int, list[int]]]] = {}       # what is read -> whose ending that scores
     for number, pair in enumerate(pairs):
         beginning = tokenizer.encode(pair[0])
@@ -117,7 +117,7 @@ def without_blocks(model: Transformer, seed: int, skipped: int) -> Iterator[Tran
 
 
 def part_taken(model: Transformer, tokenizer: "BPETokenizer", seed: int, skipped: int) -> dict[str, float]:
-    """What a model without some blocks can do: its loss on three of `unread.passages`, and its share right of each ability.
+    """What a model without some blocks can do: loss on three of `unread.passages`, and share right of each ability.
 
     To save time, only every second two of pairs is asked.
     """
@@ -129,7 +129,8 @@ def part_taken(model: Transformer, tokenizer: "BPETokenizer", seed: int, skipped
             count += ids.shape[1] - 1
         chosen = {ability: [pair for number, pair in enumerate(minimal_pairs(ability)) if number % 4 < 2]
                   for ability in ABILITIES}
-        right, wrong = scores(model, tokenizer, [pair for pairs in chosen.values() for pair in pairs], "A model in part")
+        asked = [pair for pairs in chosen.values() for pair in pairs]
+        right, wrong = scores(model, tokenizer, asked, "A model in part")
     share, start = {"loss": total / count}, 0
     for ability, pairs in chosen.items():
         share[ability] = float((right > wrong)[start:start + len(pairs)].double().mean())

@@ -116,7 +116,7 @@ def test_the_stored_facts_have_a_point_for_each_setting():
 def test_pictures_say_their_numbers():
     drawn = pair_plots.bits({"one": ([" a", "\n"], [1.5, 0.25])}, "Costs")
     assert drawn.png[:4] == b"\x89PNG" and "“␣a” ≈1.5, “⏎” ≈0.25" in drawn.alt
-    told = pair_plots.shares([0, 1], {"asked": ([0.25, 1.0], [0.2, 0.9], [0.3, 1.0])}, "It rises", "times", "share", 0.25)
+    told = pair_plots.shares([0, 1], {"asked": ([0.25, 1.0], [0.2, 0.9], [0.3, 1.0])}, "It", "times", "share", 0.25)
     assert "asked: 0 ≈0.25, 1 ≈1" in told.alt
     with pytest.raises(ValueError, match="'one' has 1 tokens and 2 numbers"):
         pair_plots.bits({"one": (["a"], [1.0, 2.0])}, "Costs")

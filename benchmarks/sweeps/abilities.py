@@ -1,4 +1,4 @@
-"""Lesson 05d: does a model that predicts worse also have less grammar, context, logic ...? SmolLM2 without some blocks."""
+"""Lesson 05d: has a model that predicts worse less grammar, context, logic ...? SmolLM2 without some blocks."""
 from collections.abc import Iterator
 
 import torch
