@@ -107,7 +107,7 @@ def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", r
     tuned = copy.deepcopy(model).requires_grad_(True)
     usual = storyteller.INSTRUCTED
     config = TrainConfig(steps=STEPS, batch=BATCH, warmup=6, seed=seed, optimizer=optimizer,
-                         context=CONTEXT if "Shakespeare" in kind else None,
+                         context=CONTEXT if "Shakespeare" in kind else None, weight_decay=usual.weight_decay,
                          learning_rate=rate * usual.learning_rate, muon_learning_rate=rate * usual.muon_learning_rate)
     if rank:
         lora.add_lora(tuned, rank, seed=seed)
@@ -138,10 +138,10 @@ class Silent:
 def unread() -> dict[str, Data]:
     """Texts that no tuning has read, by name: what losses are measured on."""
     _, tokenizer = base()
-    return {"answers": storyteller.instruction_data(tokenizer, 60, "held_out"),
+    return {"answers": storyteller.instruction_data(tokenizer, 40, "held_out"),
             "Tales": Examples([([*tokenizer.encode(tale.text), tokenizer.special_tokens[tales.END]], 0)
-                               for tale in corpora.tales(60, seed=2, split="held_out")]),
-            "Shakespeare": TokenStream(tokenizer.encode(corpora.shakespeare()[-16_000:]))}
+                               for tale in corpora.tales(40, seed=2, split="held_out")]),
+            "Shakespeare": TokenStream(tokenizer.encode(corpora.shakespeare()[-12_000:]))}
 
 
 def losses(model: Transformer) -> dict[str, float]:
@@ -184,9 +184,12 @@ def change(one: Transformer, other: Transformer) -> dict[str, float]:
 
 
 @functools.cache
-def requests(n: int) -> list[Tale]:
-    """n unread stories with their requests, half of which name a place (in Tales as told, few do)."""
-    told = corpora.tales(20 * n, seed=2, split="held_out")
+def requests(n: int, split: str = "held_out") -> list[Tale]:
+    """n unread stories with their requests, half of which name a place (in Tales as told, few do).
+
+    split: "held_out" for heroes and objects that training never brings together, or "train" for those it does.
+    """
+    told = corpora.tales(20 * n, seed=2, split=split)
     with_place = [tale for tale in told if tale.request.place is not None][:n // 2]
     return with_place + [tale for tale in told if tale.request.place is None][:n - len(with_place)]
 
