@@ -10,7 +10,7 @@ from helpers.tuning_runs import followed, losses, tune
 
 RANKS = (1, 2, 4, 8, 16, 32)
 SEEDS = range(3)
-RATES = (0.1, 0.3, 1.0, 3.0)                    # times the usual, which is another one for adapters
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0)              # times the usual, which is another one for adapters
 
 
 def points() -> Iterator[dict]:
