@@ -76,7 +76,8 @@ def nanogpt_to_goal(data: TokenStream, held_out: TokenStream, seed: int) -> floa
     model = Transformer(NANOGPT)
     for name, parameter in model.named_parameters():        # its weights at the start, as in its model.py
         if name.endswith("weight") and parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=0.02 / 8 ** 0.5 if name.endswith(("out.weight", "down.weight")) else 0.02)
+            writes = name.endswith(("out.weight", "down.weight"))
+            torch.nn.init.normal_(parameter, std=0.02 / 8 ** 0.5 if writes else 0.02)
     matrices = [p for p in model.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     mover = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
@@ -139,7 +140,8 @@ def theirs_from_ours(model: Transformer) -> dict[str, Tensor]:
                "lm_head.weight": model.embed.weight}
     for i, block in enumerate(model.blocks):
         for ours, theirs in ((block.attention_norm, "ln_1"), (block.mlp_norm, "ln_2")):
-            weights |= {f"transformer.h.{i}.{theirs}.weight": ours.weight, f"transformer.h.{i}.{theirs}.bias": ours.bias}
+            weights |= {f"transformer.h.{i}.{theirs}.weight": ours.weight,
+                        f"transformer.h.{i}.{theirs}.bias": ours.bias}
         for ours, theirs in ((block.attention.qkv, "attn.c_attn"), (block.attention.out, "attn.c_proj"),
                              (block.mlp.up, "mlp.c_fc"), (block.mlp.down, "mlp.c_proj")):
             weights |= {f"transformer.h.{i}.{theirs}.weight": ours.weight.t().contiguous(),

@@ -53,7 +53,8 @@ class Muon(torch.optim.Optimizer):
         parameters = list(parameters)
         for parameter in parameters:
             if parameter.ndim != 2:
-                raise ValueError(f"a parameter has shape {tuple(parameter.shape)}; Muon takes matrices, AdamW the rest.")
+                raise ValueError(f"a parameter has shape {tuple(parameter.shape)}; Muon takes matrices, "
+                                 "AdamW the rest.")
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -99,8 +99,8 @@ def letters() -> str:
 def power_law(sizes: Sequence[float], losses: Sequence[float]) -> tuple[float, float]:
     """The straight line through log sizes and log losses (least squares): loss = factor x size^-exponent.
 
-    Kaplan et al. (2020); lesson 05c builds it. Returns factor and exponent. Raises ValueError for fewer than two points or numbers not above
-    zero.
+    Kaplan et al. (2020); lesson 05c builds it. Returns factor and exponent. Raises ValueError for fewer than two
+    points or numbers not above zero.
     """
     if len(sizes) != len(losses) or len(sizes) < 2 or min(*sizes, *losses) <= 0:
         raise ValueError(f"sizes holds {len(sizes)} and losses {len(losses)} numbers; "

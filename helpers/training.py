@@ -4,8 +4,8 @@
     evaluate(model, TokenStream(others))            # mean loss a token, in nats
 
 Lesson 05 builds the loop by hand; this is the form that is checked, saves itself, uses a GPU, and runs in several
-processes when `torchrun` starts it. What it learns from is in `token_data`, what moves the weights in `optimizers`, what
-is saved in `checkpoints`, what you see meanwhile in `training_view`.
+processes when `torchrun` starts it. What it learns from is in `token_data`, what moves the weights in `optimizers`,
+what is saved in `checkpoints`, what you see meanwhile in `training_view`.
 """
 import math
 import threading
@@ -34,7 +34,7 @@ LAST_GOOD_EVERY = 25            # steps between two copies of the weights that a
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults suit the course's small models. Raises ValueError, naming the field, for what cannot be.
+    """How to train; the defaults suit the course's small models. Raises ValueError, naming the field that cannot be.
     """
     steps: int                                      # how often the weights move
     batch: int = 32                                 # examples a step, all processes together

@@ -30,7 +30,8 @@ def shift(rows: Sequence[Sequence[str]], title: str) -> Picture:
         raise ValueError(f"rows holds {len(rows)}; give 1 to {ROWS}, which can still be read.")
     sizes = {len(row) for row in rows}
     if len(sizes) > 1 or not 2 <= len(rows[0]) <= TOKENS + 1:
-        raise ValueError(f"rows have {', '.join(map(str, sorted(sizes)))} pieces; give equally many, 2 to {TOKENS + 1}.")
+        raise ValueError(f"rows have {', '.join(map(str, sorted(sizes)))} pieces; "
+                         f"give equally many, 2 to {TOKENS + 1}.")
     T = len(rows[0]) - 1
     figure, area = new_figure(9, 0.45 + 0.95 * len(rows))
     for number, row in enumerate(rows):

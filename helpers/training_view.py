@@ -103,8 +103,8 @@ class LiveView:
         points = {}
         if history.held_out:
             points["held-out text"] = tuple(zip(*history.held_out, strict=True))
-        title = self.title or (f"The loss goes from {approximately(history.losses[0])} to {approximately(losses[-1])} in "
-                               f"{len(losses)} steps")
+        title = self.title or (f"The loss goes from {approximately(history.losses[0])} to {approximately(losses[-1])} "
+                               f"in {len(losses)} steps")
         return charts.lines(series, title, "step", "loss a token, in nats", points=points)
 
 

@@ -2,7 +2,7 @@
 
     base, tokenizer = helpers.pretrained.storyteller("base")
     tuned = tune("instructions", seed=0)        # a copy of the base, trained on for 40 steps
-    measures(tuned)                             # losses, distance of the patterns from the base's, change of the weights
+    measures(tuned)                             # losses, how far patterns and weights have moved
     followed(tuned, n=40)                       # which parts of 40 unread requests its answers fulfil
 """
 import copy

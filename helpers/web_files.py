@@ -21,7 +21,7 @@ class WebFile:
 
 
 FILES = {
-    "tinyshakespeare.txt": WebFile(      # put together by Andrej Karpathy for char-rnn (2015), from plays out of copyright
+    "tinyshakespeare.txt": WebFile(      # put together by Andrej Karpathy for char-rnn (2015); out of copyright
         "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
 }

@@ -69,5 +69,5 @@ def test_the_command_prints_a_table_and_its_exit_code_says_whether_the_targets_a
 def test_an_unknown_benchmark_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["speed"])
-    said = "there is no benchmark 'speed'; choose from tokenizer, decode, tracing, retrieval, imports."
+    said = "there is no benchmark 'speed'; choose from tokenizer, decode, tracing, retrieval, training, imports."
     assert said in capsys.readouterr().err

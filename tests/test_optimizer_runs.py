@@ -1,4 +1,4 @@
-"""The trainings that lesson 05b compares: each kind takes the steps that PyTorch's would, and a seed settles all else."""
+"""The trainings that lesson 05b compares: each kind takes PyTorch's steps, and a seed settles all else."""
 import copy
 import math
 

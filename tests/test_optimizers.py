@@ -1,4 +1,4 @@
-"""Muon moves as its formula says, whatever the shapes; the learning rate rises and falls; each parameter has one owner."""
+"""Muon moves as its formula says; the learning rate rises and falls; each parameter has one owner."""
 import math
 
 import pytest

@@ -1,4 +1,4 @@
-"""The Storyteller: its data are what the recipe says, its stages can be made again, and those that ship are as scored."""
+"""The Storyteller: its data follow the recipe, its stages can be made again, and those that ship are as scored."""
 import json
 
 import pytest

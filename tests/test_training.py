@@ -43,7 +43,7 @@ class Stopper:
         self.closed += 1
 
 
-# The loop --------------------------------------------------------------------------------------------------------------
+# The loop -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
@@ -106,7 +106,7 @@ def test_the_mode_of_the_model_is_left_as_it_was(mode):
     assert model.training is mode
 
 
-# Loss and evaluation ---------------------------------------------------------------------------------------------------
+# Loss and evaluation --------------------------------------------------------------------------------------------------
 
 
 def test_the_loss_is_minus_the_log_of_the_probability_of_each_token_that_counts():
@@ -137,7 +137,7 @@ def test_evaluate_can_look_at_a_few_batches():
     assert evaluate(model, DATA, 4, batches=1) == pytest.approx(float(token_loss(model(first[0]), first[1])), abs=1e-5)
 
 
-# Stop, kill, go on -----------------------------------------------------------------------------------------------------
+# Stop, kill, go on ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
@@ -241,7 +241,7 @@ def test_training_works_in_a_thread_that_gets_no_signals():
     assert made[0].step == 2
 
 
-# Checkpoints -----------------------------------------------------------------------------------------------------------
+# Checkpoints ----------------------------------------------------------------------------------------------------------
 
 
 def test_only_the_newest_two_are_kept(tmp_path):
@@ -341,12 +341,12 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
         checkpoints.load_model(file)
 
 
-# What cannot go on -----------------------------------------------------------------------------------------------------
+# What cannot go on ----------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step_and_leaves_the_last_good_model():
     model = small_model()
-    with pytest.raises(TrainingStopped, match=r"no finite number at step \d+ .*after step \d+; lower learning_rate") as e:
+    with pytest.raises(TrainingStopped, match=r"finite number at step \d+ .*after step \d+; lower learning_r") as e:
         train(model, DATA, TrainConfig(steps=200, batch=4, optimizer="adamw", learning_rate=1e30, warmup=100))
     assert torch.isfinite(weights(model)).all() and evaluate(model, DATA) < 10
     assert e.value.history.step >= 1 and "stopped at step" in e.value.history.stopped
@@ -368,7 +368,7 @@ def test_a_batch_that_does_not_fit_is_named_with_the_way_out(monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried")
 
     monkeypatch.setattr(Transformer, "forward", too_large)
-    with pytest.raises(ValueError, match=r"batch is 6 examples of 8 tokens in 2 part\(s\).*accumulate=4 gives the same"):
+    with pytest.raises(ValueError, match=r"batch is 6 examples of 8 tokens in 2 part\(s\).*accumulate=4 gives the"):
         train(model, DATA, settings(accumulate=2))
     assert torch.equal(weights(model), weights(small_model()))
 
@@ -423,7 +423,7 @@ def test_settings_that_cannot_be_are_refused(change, words):
         settings(**change)
 
 
-# Processes, compilation, precision -------------------------------------------------------------------------------------
+# Processes, compilation, precision ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("accumulate", ["1", "3"])

@@ -1,4 +1,4 @@
-"""The live view shows a training while it goes on, stops it, and leaves a still picture; a kernel survives an interrupt."""
+"""The live view shows a training, stops it, and leaves a still picture; a kernel survives an interrupt."""
 import threading
 import time
 
@@ -103,7 +103,7 @@ def test_smoothing_begins_at_the_first_loss_and_forgets_slowly():
     assert 2.5 < steps[22] < 4.0 and steps[39] < 0.6
 
 
-# In a real kernel ------------------------------------------------------------------------------------------------------
+# In a real kernel -----------------------------------------------------------------------------------------------------
 
 CELL = """
 import torch

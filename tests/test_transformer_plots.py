@@ -14,8 +14,8 @@ GOOD = {"lengths": [2.5, 30.0, 60.0, 700.0], "likeness": [0.0, 0.1, 0.4, 1.0], "
 def test_it_says_in_words_what_it_shows():
     drawn = transformer_plots.journey(**GOOD)
     assert drawn.alt == ("After 2 blocks the vector is ≈60 long. The stream's length goes from ≈2.5 to ≈700 in 3 "
-                         "blocks; after 2 blocks its cosine with the end is ≈0.4. What it would say after 2 blocks. Bars, "
-                         "likeliest first: “␣mat”, “␣$x^2$”.")
+                         "blocks; after 2 blocks its cosine with the end is ≈0.4. What it would say after 2 blocks. "
+                         "Bars, likeliest first: “␣mat”, “␣$x^2$”.")
     image = Image.open(io.BytesIO(drawn.png))
     assert image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
     assert image.width == round(drawn.width * 1.5)

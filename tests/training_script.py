@@ -1,4 +1,4 @@
-"""A small training as a program, for tests that kill it or start it several times: folder, steps, and seconds a step."""
+"""A small training as a program, for tests that kill it or start it twice: folder, steps, seconds a step."""
 import json
 import os
 import sys

@@ -44,7 +44,7 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
 
 
 def score(model, tokenizer, held_out: list[tales.Tale]) -> dict[str, float]:
-    """Loss a token on held-out stories, and the shares of held-out openings gone on with well and of held-out requests followed."""
+    """Loss a token on held-out stories; shares of held-out openings gone on with well, and of requests followed."""
     told = storyteller.fluency(model, tokenizer, held_out)
     prompts = [storyteller.request_ids(tokenizer, tale.request.text) for tale in held_out]
     answers = storyteller.write(model, tokenizer, prompts)

@@ -1,4 +1,4 @@
-"""Lesson 05e: short fine-tunings of the Storyteller's base on several kinds of text: what is learned, what is forgotten,
+"""Lesson 05e: short fine-tunings of the Storyteller's base on several kinds of text: what is learned and forgotten,
 how far attention patterns and weights move. And two of them at several learning rates.
 """
 from collections.abc import Iterator

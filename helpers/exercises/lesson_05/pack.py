@@ -96,8 +96,8 @@ EXERCISE = Exercise(
         Mistake(packs(order=lambda texts: sorted(range(len(texts)), key=lambda n: -len(texts[n]))),
                 "You begin with the longest text. That wastes less, but here they are placed in the order given."),
         Mistake(packs(fits=lambda used, size, context: used + size < context),
-                "Your rows stay emptier than they must. A text of n tokens takes n - 1 places, and one that fills a row "
-                "to the last fits too: len(row) + len(ids) - 1 <= context."),
+                "Your rows stay emptier than they must. A text of n tokens takes n - 1 places, and one that fills a "
+                "row to the last fits too: len(row) + len(ids) - 1 <= context."),
         Mistake(packs(pieces=lambda ids: (ids, ids[1:] + [IGNORE])),
                 "You read a text's last token too. Nothing comes after it to predict: a text of n tokens takes n - 1 "
                 "places."),

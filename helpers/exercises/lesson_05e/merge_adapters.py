@@ -132,8 +132,8 @@ EXERCISE = Exercise(
         Mistake(lambda weight, adapters: weight + sum(right(A, B, alpha) * (A @ B) for A, B, alpha in adapters),
                 "If two sizes do not match: A is (rank, in) and B is (out, rank), so the product of the two is B @ A."),
     ),
-    hints=("For one adapter the lesson has the line. What is the rank, if nobody tells you? And which matrix must not be "
-           "changed?",
+    hints=("For one adapter the lesson has the line. What is the rank, if nobody tells you? And which matrix must not "
+           "be changed?",
            "Begin with weight.clone(). For each A, B, alpha add alpha / A.shape[0] * B @ A, and give the sum back."),
     properties=(Property("it does what the detours did", differs),),
 )

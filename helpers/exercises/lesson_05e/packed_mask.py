@@ -75,8 +75,8 @@ EXERCISE = Exercise(
     oracle=packed_mask, cases=draw_rows,
     mistakes=(
         Mistake(sees(lambda q, k, i, j: j <= i),
-                "This is the causal mask alone: a text still sees those packed before it. Compare the texts' numbers of "
-                "query and key as well."),
+                "This is the causal mask alone: a text still sees those packed before it. Compare the texts' numbers "
+                "of query and key as well."),
         Mistake(sees(lambda q, k, i, j: (q == k) & (q >= 0) | (i == j)),
                 "You keep the texts apart and leave the future open. Both conditions must hold: same text, and not "
                 "ahead."),
@@ -101,8 +101,8 @@ EXERCISE = Exercise(
         Mistake(sees(lambda q, k, i, j: (j <= i) & (k <= q) & (q >= 0) & (k >= 0) | (i == j)),
                 "You allow texts with smaller numbers. Those are other texts, packed before: ==, not <=."),
         Mistake(first_row_for_all,
-                "All rows get the mask of the first. Each row of the batch is packed differently: keep the dimension B, "
-                "with texts[:, :, None] and texts[:, None, :]."),
+                "All rows get the mask of the first. Each row of the batch is packed differently: keep the dimension "
+                "B, with texts[:, :, None] and texts[:, None, :]."),
         Mistake(lambda texts: packed_mask(texts).float().log(),
                 "That is a mask to add to the scores. Asked for was the other form: bool, True where a query may "
                 "look."),
@@ -113,7 +113,7 @@ EXERCISE = Exercise(
     ),
     hints=("Three tables of True and False, each for query i and key j: not ahead, same text, not filled. And one more "
            "thing for the filled places.",
-           "With q = texts[:, :, None] and k = texts[:, None, :], (q == k) & (q >= 0) is (B, T, T). Join it by & with a "
-           "lower triangle of ones, and by | with torch.eye(T).bool()."),
+           "With q = texts[:, :, None] and k = texts[:, None, :], (q == k) & (q >= 0) is (B, T, T). Join it by & with "
+           "a lower triangle of ones, and by | with torch.eye(T).bool()."),
     properties=(Property("a text is read as if it stood alone", leaks),),
 )
