@@ -96,8 +96,9 @@ def data(kind: str) -> Data:
     raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
 
 
-def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", rank: int = 0) -> Transformer:
-    """A copy of the base, trained on for STEPS steps.
+def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", rank: int = 0,
+         steps: int = STEPS) -> Transformer:
+    """A copy of the base, trained on for some steps.
 
     kind: one of KINDS. rate: times the usual learning rate. seed: of the batches, and of an adapter's first weights.
     optimizer: "muon" (with AdamW for the rest), as the instructed Storyteller is made, or "adamw" for all.
@@ -106,7 +107,7 @@ def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", r
     model, _ = base()
     tuned = copy.deepcopy(model).requires_grad_(True)
     usual = storyteller.INSTRUCTED
-    config = TrainConfig(steps=STEPS, batch=BATCH, warmup=6, seed=seed, optimizer=optimizer,
+    config = TrainConfig(steps=steps, batch=BATCH, warmup=6, seed=seed, optimizer=optimizer,
                          context=CONTEXT if "Shakespeare" in kind else None, weight_decay=usual.weight_decay,
                          learning_rate=rate * usual.learning_rate, muon_learning_rate=rate * usual.muon_learning_rate)
     if rank:
