@@ -28,11 +28,8 @@ class LoRA(nn.Module):
 
     def __init__(self, linear: nn.Linear, rank: int, alpha: float, seed: int = 0):
         super().__init__()
+        check(linear, rank, alpha)
         rows, columns = linear.weight.shape
-        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= min(rows, columns):
-            raise ValueError(f"rank is {rank!r}; a matrix of {rows} x {columns} takes 1 to {min(rows, columns)}.")
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha is {alpha!r}; give a number above 0.")
         self.linear, self.scale = linear.requires_grad_(False), alpha / rank
         a = torch.randn(rank, columns, generator=torch.Generator().manual_seed(seed)) / math.sqrt(columns)
         self.A = nn.Parameter(a.to(linear.weight))                              # (rank, in)
@@ -43,7 +40,7 @@ class LoRA(nn.Module):
         return self.linear(x) + self.scale * F.linear(F.linear(x, self.A), self.B)          # (..., rank) in between
 
     def merged(self) -> nn.Linear:
-        """One matrix that does the same; the detour's own numbers stay as they are."""
+        """The matrix with the detour added to it, in place, to be trained again: use it, and no longer this module."""
         with torch.no_grad():
             self.linear.weight += self.scale * self.B @ self.A                  # (out, in)
         return self.linear.requires_grad_(True)
@@ -54,22 +51,22 @@ def add_lora(model: nn.Module, rank: int, alpha: float = 16.0, names: Sequence[s
     """Put a detour beside each linear layer of these names, and freeze all else. Lesson 05f builds it.
 
     names: the last part of a layer's name, such as "qkv". seed: the first detour's; each has its own.
-    Returns the full names of the layers, such as "blocks.0.attention.qkv". Raises ValueError for a model that has
-    detours already, and for a name that no linear layer has.
+    Returns the full names of the layers, such as "blocks.0.attention.qkv". Raises ValueError, before anything is
+    changed, for a model that has detours already, no name, a name that no linear layer has, and as `LoRA` does.
     """
     if detours(model):
         raise ValueError("model has detours already; merge them first, or load an adapter into them.")
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if unknown := [name for name in names if name not in {one.rpartition(".")[2] for one in linear}]:
-        raise ValueError(f"names holds {unknown[0]!r}; the model's linear layers are "
-                         f"{', '.join(sorted({one.rpartition('.')[2] for one in linear}))}.")
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    known = sorted({name.rpartition(".")[2] for name in linear})
+    if not names or (unknown := [name for name in names if name not in known]):
+        raise ValueError(f"names holds {repr(unknown[0]) if names else 'nothing'}; the model's linear layers are "
+                         f"{', '.join(known)}.")
     chosen = [name for name in linear if name.rpartition(".")[2] in names]
-    made = {name: LoRA(model.get_submodule(name), rank, alpha, seed * 1_000 + number)
-            for number, name in enumerate(chosen)}          # raises for a rank before anything is changed
+    for name in chosen:
+        check(linear[name], rank, alpha)
     model.requires_grad_(False)
-    for name, detour in made.items():
-        detour.A.requires_grad_(True), detour.B.requires_grad_(True)
-        replace_module(model, name, detour)
+    for number, name in enumerate(chosen):
+        replace_module(model, name, LoRA(linear[name], rank, alpha, seed * 1_000 + number))
     return chosen
 
 
@@ -100,6 +97,15 @@ def load_adapter(model: nn.Module, numbers: Mapping[str, Tensor]) -> None:
                              "the adapter's rank and names with add_lora.")
     for name, tensor in mine.items():
         tensor.copy_(numbers[name])
+
+
+def check(linear: nn.Linear, rank: int, alpha: float) -> None:
+    """Refuse a rank that the matrix cannot have, and an alpha that is not above 0."""
+    rows, columns = linear.weight.shape
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= min(rows, columns):
+        raise ValueError(f"rank is {rank!r}; a matrix of {rows} x {columns} takes 1 to {min(rows, columns)}.")
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha is {alpha!r}; give a number above 0.")
 
 
 def detours(model: nn.Module) -> dict[str, LoRA]:

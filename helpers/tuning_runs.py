@@ -102,12 +102,13 @@ def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", r
 
     kind: one of KINDS. rate: times the usual learning rate. seed: of the batches, and of an adapter's first weights.
     optimizer: "muon" (with AdamW for the rest), as the instructed Storyteller is made, or "adamw" for all.
-    rank: of the adapters that are trained, by AdamW, in place of the weights; 0 trains the weights.
+    rank: of the adapters that are trained, by AdamW, in place of the weights, and merged in the end; 0 trains the
+        weights. steps: how often they move.
     """
     model, _ = base()
     tuned = copy.deepcopy(model).requires_grad_(True)
     usual = storyteller.INSTRUCTED
-    config = TrainConfig(steps=steps, batch=BATCH, warmup=6, seed=seed, optimizer=optimizer,
+    config = TrainConfig(steps=steps, batch=BATCH, warmup=min(6, steps), seed=seed, optimizer=optimizer,
                          context=CONTEXT if "Shakespeare" in kind else None, weight_decay=usual.weight_decay,
                          learning_rate=rate * usual.learning_rate, muon_learning_rate=rate * usual.muon_learning_rate)
     if rank:

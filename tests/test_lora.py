@@ -84,12 +84,15 @@ def test_names_choose():
 @pytest.mark.parametrize("settings, said", [
     ({"rank": 0}, "rank is 0; a matrix of 48 x 24 takes 1 to 24"), ({"rank": 25}, "rank is 25"),
     ({"rank": 2.0}, "rank is 2.0"), ({"rank": True}, "rank is True"), ({"rank": 2, "alpha": 0.0}, "alpha is 0.0"),
+    ({"rank": 13}, "rank is 13; a matrix of 12 x 24 takes 1 to 12"), ({"rank": 2, "names": ()}, "names holds nothing"),
     ({"rank": 2, "names": ("query",)}, "names holds 'query'; the model's linear layers are down, out, qkv, up")])
 def test_what_cannot_be_is_refused_and_leaves_the_model_as_it_was(settings, said):
     model = small_model(context=20).requires_grad_(True)
+    if settings["rank"] == 13:                              # fits all matrices but the last
+        model.blocks[1].mlp.up = nn.Linear(24, 12)
     with pytest.raises(ValueError, match=said):
         lora.add_lora(model, **settings)
-    assert not lora.detours(model)
+    assert not lora.detours(model) and all(p.requires_grad for p in model.parameters())
 
 
 def test_a_second_detour_is_refused():

@@ -18,6 +18,18 @@ def test_the_base_is_never_changed():
     assert found["Shakespeare"] < tuning_runs.losses(model)["Shakespeare"] - 1
 
 
+def test_adapters_leave_the_rest_alone_and_change_each_matrix_in_few_directions():
+    model, _ = tuning_runs.base()
+    tuned = tuning_runs.tune("happy", rank=2, steps=3)
+    assert tuned.state_dict().keys() == model.state_dict().keys()           # merged
+    for (name, before), after in zip(model.state_dict().items(), tuned.state_dict().values(), strict=True):
+        if name.startswith("blocks") and before.ndim == 2:
+            stretches = torch.linalg.svdvals((after - before).double())
+            assert stretches[1] > 1e-3 and stretches[2] < 1e-2 * stretches[1]
+        else:
+            assert torch.equal(before, after)
+
+
 def test_a_mixed_batch_has_rows_of_both_and_nothing_to_predict_where_it_was_filled_up():
     ones, twos = Examples([([1, 1, 1], 0)]), TokenStream([2] * 20)
     inputs, targets = tuning_runs.Mixed(ones, twos, 0.25).batch(0, 8, 5, 0)
@@ -79,7 +91,7 @@ def test_a_model_has_not_moved_from_itself():
     assert "embed.weight" in tuning_runs.change(model, model)
 
 
-def test_both_forms_are_of_the_same_stories():
+def test_both_forms_are_read_to_the_same_length():
     _, tokenizer = tuning_runs.base()
     for form, begins in (("Tales", False), ("answers", True)):
         ids = tuning_runs.read_by_both(form)
