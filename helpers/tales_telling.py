@@ -160,8 +160,10 @@ def tell(draw: Callable[[], float], held_out: bool, *, who: Cast | None = None, 
     where = words["spot"] if "{spot}" in template or "{spot}" in start else None
     opening = start.format_map(words)
     text = f"{opening} {capital(template.format_map(words))}"
+    turn_at = len(f"{opening} {' '.join(filter(None, parts[:-1])).format_map(words)}".rstrip())
     facts = Facts(plot.name, hero, other, thing, place, holder, ending, where, it, numbers)
-    return Tale(text, facts, request(facts, "{at}" in template or "{at}" in start, words, pick), len(opening))
+    asked = request(facts, "{at}" in template or "{at}" in start, words, pick)
+    return Tale(text, facts, asked, len(opening), turn_at)
 
 
 def cast(pick, draw, held_out: bool) -> Cast:

@@ -40,6 +40,7 @@ class Tale:
     facts: Facts
     request: Request
     opening_length: int                   # characters of text that introduce hero, object and wish
+    turn_at: int                          # characters before the sentences that decide how it ends
 
 
 def lines(text: str) -> tuple[str, ...]:

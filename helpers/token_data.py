@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.waiting import bar
@@ -147,6 +148,36 @@ class Examples:
             first = max(question, 1)                        # the first token that is predicted, at the place before it
             targets[row, first - 1:len(ids) - 1] = ids[first:]
         return inputs, targets
+
+
+class Mixed:
+    """Batches of which a part comes from other data, such as what a model was first trained on.
+
+    share: of the rows of each batch, rounded. Raises ValueError for a share outside 0 to 1.
+    """
+
+    def __init__(self, data: Data, other: Data, share: float):
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}; give 0 to 1.")
+        self.data, self.other, self.share = data, other, share
+
+    def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Rows of both, the shorter filled up: inputs and targets (rows, T)."""
+        from_other = round(rows * self.share)
+        parts = [data.batch(number, count, context, seed)
+                 for data, count in ((self.data, rows - from_other), (self.other, from_other)) if count]
+        T = max(inputs.shape[1] for inputs, _ in parts)
+        return tuple(torch.cat([F.pad(part[i], (0, T - part[i].shape[1]), value=fill)
+                                for part in parts]) for i, fill in enumerate((0, IGNORE)))
+
+    def in_order(self, rows: int, context: int) -> Iterable[tuple[Tensor, Tensor]]:
+        """All of the one, then all of the other."""
+        yield from self.data.in_order(rows, context)
+        yield from self.other.in_order(rows, context)
+
+    def largest(self) -> int:
+        """The largest token id."""
+        return max(self.data.largest(), self.other.largest())
 
 
 def check_length(tokens: int, context: int) -> None:

@@ -8,7 +8,7 @@
 import copy
 import functools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helpers import corpora, lora, pretrained, storyteller, tales, tracing
 from helpers.tales import Followed, Request, Tale
-from helpers.token_data import IGNORE, Data, Examples, TokenStream
+from helpers.token_data import Data, Examples, Mixed, TokenStream
 from helpers.tokenizer import BPETokenizer
 from helpers.training import History, TrainConfig, evaluate, train
 from helpers.transformer import Transformer
@@ -33,36 +33,6 @@ def base() -> tuple[Transformer, BPETokenizer]:
     """The base model, never changed, and its tokenizer."""
     model, tokenizer = pretrained.storyteller("base")
     return model.requires_grad_(False), tokenizer
-
-
-class Mixed:
-    """Batches of which a part comes from other data, such as what a model was first trained on.
-
-    share: of the rows of each batch, rounded. Raises ValueError for a share outside 0 to 1.
-    """
-
-    def __init__(self, data: Data, other: Data, share: float):
-        if not 0 <= share <= 1:
-            raise ValueError(f"share is {share}; give 0 to 1.")
-        self.data, self.other, self.share = data, other, share
-
-    def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Rows of both, the shorter filled up: inputs and targets (rows, T)."""
-        from_other = round(rows * self.share)
-        parts = [data.batch(number, count, context, seed)
-                 for data, count in ((self.data, rows - from_other), (self.other, from_other)) if count]
-        T = max(inputs.shape[1] for inputs, _ in parts)
-        return tuple(torch.cat([torch.nn.functional.pad(part[i], (0, T - part[i].shape[1]), value=fill)
-                                for part in parts]) for i, fill in enumerate((0, IGNORE)))
-
-    def in_order(self, rows: int, context: int) -> Iterable[tuple[Tensor, Tensor]]:
-        """All of the one, then all of the other."""
-        yield from self.data.in_order(rows, context)
-        yield from self.other.in_order(rows, context)
-
-    def largest(self) -> int:
-        """The largest token id."""
-        return max(self.data.largest(), self.other.largest())
 
 
 def stories(endings: tuple[str, ...] = ("happy", "sad"), n: int = 2_000) -> Examples:

@@ -8,7 +8,7 @@ import pytest
 
 from helpers import tales as world
 from helpers.corpora import tales
-from helpers.tales_reading import holders, plain
+from helpers.tales_reading import cause, holders, plain
 from helpers.tales_telling import HERO, OTHER, SHARED, THING, TOLD
 from helpers.tales_world import ANIMALS, BOYS, CHILDREN, GIRLS, NUMBERS, OBJECTS, PLOTS
 
@@ -168,6 +168,13 @@ def test_an_opening_is_the_start_of_a_story(some):
         opening = world.opening(tale)
         assert tale.text.startswith(opening + " ") and 10 <= len(opening.split()) <= 50
         assert tale.facts.object in opening
+
+
+def test_the_turn_begins_a_sentence_and_holds_the_cause_of_the_ending(training, held_out):
+    for tale in training[:2_000] + held_out[:2_000]:
+        before, turn = tale.text[:tale.turn_at], tale.text[tale.turn_at:]
+        assert before.startswith(world.opening(tale)) and before[-1] in '.!?"' and turn[0] == " "
+        assert cause(plain(turn)) == tale.facts.ending, tale.text
 
 
 def test_instruction_text():

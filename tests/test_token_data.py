@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.token_data import IGNORE, Examples, TokenStream, memory_map
+from helpers.token_data import IGNORE, Examples, Mixed, TokenStream, memory_map
 
 IDS = torch.arange(100, 200)
 
@@ -114,3 +114,24 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path):
     with pytest.raises(ValueError, match="ids.bin is not the 6 tokens"):
         memory_map(["abcdef"], None, 200, file)
     assert json.loads((tmp_path / "ids.bin.json").read_text())["tokens"] == 6
+
+
+def test_a_mixed_batch_has_rows_of_both_and_nothing_to_predict_where_it_was_filled_up():
+    ones, twos = Examples([([1, 1, 1], 0)]), TokenStream([2] * 20)
+    inputs, targets = Mixed(ones, twos, 0.25).batch(0, 8, 5, 0)
+    assert inputs.shape == targets.shape == (8, 5)
+    assert inputs[:6].tolist() == [[1, 1, 0, 0, 0]] * 6 and inputs[6:].tolist() == [[2] * 5] * 2
+    assert targets[:6].tolist() == [[1, 1, IGNORE, IGNORE, IGNORE]] * 6 and targets[6:].tolist() == [[2] * 5] * 2
+
+
+@pytest.mark.parametrize("share, rows", [(0.0, 0), (1.0, 8)])
+def test_a_mixture_may_be_of_one_alone(share, rows):
+    mixed = Mixed(TokenStream([1] * 9), TokenStream([2] * 9), share)
+    inputs, _ = mixed.batch(0, 8, 4, 0)
+    assert int((inputs[:, 0] == 2).sum()) == rows and mixed.largest() == 2
+    assert sum(len(inputs) for inputs, _ in mixed.in_order(3, 4)) == 4
+
+
+def test_a_share_outside_0_to_1_is_refused():
+    with pytest.raises(ValueError, match="share is 1.5; give 0 to 1"):
+        Mixed(TokenStream([1] * 9), TokenStream([2] * 9), 1.5)

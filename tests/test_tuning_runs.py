@@ -4,7 +4,6 @@ import torch
 
 from helpers import storyteller, tales, tuning_runs
 from helpers.tales_reading import ending_of
-from helpers.token_data import IGNORE, Examples, TokenStream
 
 
 def test_the_base_is_never_changed():
@@ -30,25 +29,7 @@ def test_adapters_leave_the_rest_alone_and_change_each_matrix_in_few_directions(
             assert torch.equal(before, after)
 
 
-def test_a_mixed_batch_has_rows_of_both_and_nothing_to_predict_where_it_was_filled_up():
-    ones, twos = Examples([([1, 1, 1], 0)]), TokenStream([2] * 20)
-    inputs, targets = tuning_runs.Mixed(ones, twos, 0.25).batch(0, 8, 5, 0)
-    assert inputs.shape == targets.shape == (8, 5)
-    assert inputs[:6].tolist() == [[1, 1, 0, 0, 0]] * 6 and inputs[6:].tolist() == [[2] * 5] * 2
-    assert targets[:6].tolist() == [[1, 1, IGNORE, IGNORE, IGNORE]] * 6 and targets[6:].tolist() == [[2] * 5] * 2
-
-
-@pytest.mark.parametrize("share, rows", [(0.0, 0), (1.0, 8)])
-def test_a_mixture_may_be_of_one_alone(share, rows):
-    mixed = tuning_runs.Mixed(TokenStream([1] * 9), TokenStream([2] * 9), share)
-    inputs, _ = mixed.batch(0, 8, 4, 0)
-    assert int((inputs[:, 0] == 2).sum()) == rows and mixed.largest() == 2
-    assert sum(len(inputs) for inputs, _ in mixed.in_order(3, 4)) == 4
-
-
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="share is 1.5"):
-        tuning_runs.Mixed(TokenStream([1] * 9), TokenStream([2] * 9), 1.5)
     with pytest.raises(ValueError, match="kind is 'poems'; choose one of instructions"):
         tuning_runs.data("poems")
     with pytest.raises(ValueError, match=r"one has shape \(2, 2\) and other \(3, 3\)"):
