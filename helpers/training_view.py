@@ -28,8 +28,8 @@ class LiveView:
     sample: writes something with the model as it is now; shown ten times in a training, beside the step. What it
         raises ends the training: it is your code.
     title: what the picture at the end is called; None says how far the loss fell.
-    The Stop button ends the training after its step. A front end that delivers clicks only when the cell has ended
-    (Colab) needs an interrupt instead, which does the same.
+    The Stop button ends the training after its step, in a front end that delivers clicks while a cell runs: JupyterLab
+    from 4.4 on, with ipykernel from 7 on. Elsewhere (Colab) interrupt the kernel, which does the same.
     """
 
     def __init__(self, sample: Callable[[Transformer], str] | None = None, title: str | None = None):
@@ -44,8 +44,10 @@ class LiveView:
         """Show the panel."""
         self.bar = ipywidgets.IntProgress(value=0, max=steps, description="Training",
                                           style={"description_width": "initial"}, layout={"width": "420px"})
-        self.stop = ipywidgets.Button(description="Stop", tooltip="End after this step; what is learned stays")
+        self.stop = ipywidgets.Button(description="Stop", tooltip="End after this step; what is learned stays. "
+                                                                "Interrupting the kernel does the same.")
         self.stop.on_click(lambda button: self.stopping.set())
+        heard_while_busy(self.stop)
         self.status, self.words = ipywidgets.HTML(), ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout={"width": "720px", "max_width": "100%"})
         self.image.layout.display = "none"                  # until there is a picture
@@ -106,6 +108,15 @@ class LiveView:
         title = self.title or (f"The loss goes from {approximately(history.losses[0])} to {approximately(losses[-1])} "
                                f"in {len(losses)} steps")
         return charts.lines(series, title, "step", "loss a token, in nats", points=points)
+
+
+def heard_while_busy(widget: ipywidgets.Widget) -> None:
+    """Let a widget's events come in while its cell runs, where the front end sends them to a subshell, a second thread.
+
+    ipykernel from 7.4 on brings them to the thread that last wrote to the widget instead. That is the cell's, which
+    reads nothing before its end. Without its lookup on this widget's comm, they go where the front end sent them.
+    """
+    widget.comm._reply_subshell_for = None
 
 
 def due(done: int, steps: int, times: int) -> bool:

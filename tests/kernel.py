@@ -19,7 +19,8 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, source, interrupted_after=None):
+    def run(self, source, interrupted_after=None, clicked=None):
+        """What running the source shows. clicked: a button to click, by its words, as soon as the cell has made it."""
         request = self.client.execute(source, allow_stdin=True)
         shown, started = [], time.monotonic()
         while True:
@@ -38,8 +39,18 @@ class Kernel:
                 shown.append(content["text"])
             elif message["msg_type"] == "error":
                 shown.append(f"{content['ename']}: {content['evalue']}")
+            elif message["msg_type"] == "comm_open" and content["data"]["state"].get("description", "") == clicked:
+                self.click(content["comm_id"])
             elif content.get("execution_state") == "idle":
                 return "".join(shown)
+
+    def click(self, button):
+        """Click as JupyterLab does: with a message to a subshell, as the main thread may be busy."""
+        control, shell, session = self.client.control_channel, self.client.shell_channel, self.client.session
+        control.send(session.msg("create_subshell_request", {}))
+        click = session.msg("comm_msg", {"comm_id": button, "data": {"method": "custom", "content": {"event": "click"}}})
+        click["header"]["subshell_id"] = control.get_msg(timeout=30)["content"]["subshell_id"]
+        shell.send(click)
 
     def end(self):
         self.client.stop_channels()

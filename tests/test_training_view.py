@@ -133,6 +133,12 @@ def test_an_interrupted_kernel_returns_the_last_good_state_and_goes_on(kernel, w
     assert "Training" not in kernel.run("train(model, data, TrainConfig(steps=3)).step")
 
 
+def test_the_stop_button_is_heard_while_the_cell_runs(kernel):
+    said = kernel.run("history = train(model, data, TrainConfig(steps=500_000), watch=LiveView())", clicked="Stop")
+    assert "Training stopped after step" in said and "KeyboardInterrupt" not in said
+    assert kernel.run("print(history.step == len(history.losses), history.step < 500_000)") == "True True\n"
+
+
 def test_a_view_from_a_thread_does_not_hang():
     seen = []
     thread = threading.Thread(target=lambda: seen.append(train(small_model(), DATA, TrainConfig(steps=3, batch=2),
