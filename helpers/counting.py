@@ -171,8 +171,8 @@ def sizes(config: Config) -> tuple[int, int, int, int, int, int]:
     return config.d_model, config.layers, config.heads, config.kv_heads, config.head_size, config.d_ff
 
 
-def require(**counts: int) -> None:
-    """Raise ValueError for a count below 1, or one that is no whole number."""
+def require(least: int = 1, **counts: int) -> None:
+    """Raise ValueError, with its name, for a count below `least`, or one that is no whole number."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} is {count!r}; give a whole number, at least 1.")
+        if isinstance(count, bool) or not isinstance(count, int) or count < least:
+            raise ValueError(f"{name} is {count!r}; give a whole number, at least {least}.")

@@ -51,7 +51,7 @@ def english_below(number: int) -> str:
     parts = [f"{ENGLISH[hundreds - 1]} hundred"] if hundreds else []
     if rest:
         tens, ones = divmod(rest, 10)
-        small = ENGLISH[rest - 1] if rest < 20 else "-".join([ENGLISH_TENS[tens - 2], *ENGLISH[ones - 1:ones][:ones]])
+        small = ENGLISH[rest - 1] if rest < 20 else "-".join([ENGLISH_TENS[tens - 2], *ENGLISH[ones - 1:ones]])
         parts += ["and", small] if hundreds else [small]
     return " ".join(parts)
 

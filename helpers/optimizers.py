@@ -113,7 +113,7 @@ def optimizers(model: nn.Module, kind: str, learning_rate: float, muon_learning_
     """What trains a Transformer: AdamW alone, or Muon for the matrices of its blocks and AdamW for the rest.
 
     Weight decay pulls at matrices only: norms and biases have to be free (as in Radford et al., 2018).
-    Raises ValueError for another kind.
+    Raises ValueError for another kind, and for a model in which nothing is trained.
     """
     if kind not in ("adamw", "muon"):
         raise ValueError(f"optimizer is {kind!r}; choose adamw or muon.")
@@ -122,10 +122,14 @@ def optimizers(model: nn.Module, kind: str, learning_rate: float, muon_learning_
     apart = {id(p) for p in inner} if kind == "muon" else set()
     decayed = [p for _, p in named if p.ndim >= 2 and id(p) not in apart]
     free = [p for _, p in named if p.ndim < 2]
+    if not named:
+        raise ValueError("model has no parameter with requires_grad; call requires_grad_(True) on what shall learn.")
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    fused = bool(named) and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for _, p in named)
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW([group for group in groups if group["params"]],
-                                                           lr=learning_rate, betas=betas, fused=fused)]
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for _, p in named)
+    made: list[torch.optim.Optimizer] = []
+    if decayed or free:                                                 # adapters inside the blocks may be all there is
+        made.append(torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas,
+                                      fused=fused))
     if apart:
         made.append(Muon(inner, lr=muon_learning_rate, weight_decay=weight_decay))
     return made

@@ -30,6 +30,9 @@ class Data(Protocol):
     def largest(self) -> int:
         """The largest token id."""
 
+    def check(self, context: int) -> None:
+        """Raise ValueError where examples of this context cannot be had."""
+
 
 def draw(seed: int, number: int) -> torch.Generator:
     """A generator that depends on the seed and the number of the batch, and on nothing that came before."""
@@ -178,6 +181,11 @@ class Mixed:
     def largest(self) -> int:
         """The largest token id."""
         return max(self.data.largest(), self.other.largest())
+
+    def check(self, context: int) -> None:
+        """Raise ValueError for a context that does not fit one of the two."""
+        self.data.check(context)
+        self.other.check(context)
 
 
 def check_length(tokens: int, context: int) -> None:

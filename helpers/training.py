@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import checkpoints, parallel
+from helpers.counting import require
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import optimizers, schedule
 from helpers.token_data import IGNORE, Data, Examples, TokenStream, memory_map
@@ -55,14 +56,16 @@ class TrainConfig:
     compile: bool = False                           # worth its minute of waiting for long trainings on a GPU
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("batch", 1), ("accumulate", 1), ("checkpoint_every", 1), ("warmup", 0),
-                            ("evaluate_every", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}; give a whole number, at least {least}.")
+        require(steps=self.steps, batch=self.batch, accumulate=self.accumulate, checkpoint_every=self.checkpoint_every,
+                context=1 if self.context is None else self.context)
+        require(least=0, warmup=self.warmup, evaluate_every=self.evaluate_every, seed=self.seed)
         for name in ("learning_rate", "muon_learning_rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a number above 0.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay is {self.weight_decay!r}; give a number, 0 or more.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas is {self.betas!r}; give two numbers, each from 0 to below 1.")
         for name in ("optimizer", "precision"):
             choices = get_args(self.__annotations__[name])
             if getattr(self, name) not in choices:
@@ -235,9 +238,11 @@ class Run:
             if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
                 raise
             self.restore()
-            raise ValueError(f"batch is {self.config.batch} examples of {inputs.shape[1]} tokens in "
-                             f"{self.config.accumulate} part(s), which does not fit into memory; accumulate="
-                             f"{2 * self.config.accumulate} gives the same result in half of it.") from error
+            batch, parted = self.config.batch, self.config.accumulate
+            more = next((n for n in range(parted + 1, batch + 1) if batch % n == 0), None)
+            way = f"accumulate={more} gives the same result in less of it" if more else "choose a smaller context"
+            raise ValueError(f"batch is {batch} examples of {inputs.shape[1]} tokens in {parted} part(s), which does "
+                             f"not fit into memory; {way}.") from error
         return float(parallel.summed(total)), count
 
     def keep(self, number: int) -> None:
@@ -277,8 +282,9 @@ def evaluate(model: Transformer, data: Data, batch: int = 32, context: int | Non
              batches: int | None = None) -> float:
     """Mean loss a token over data, in nats; the model is left in the mode it was in. batches: how many; None is all.
 
-    Raises ValueError for data that does not fit the model.
+    Raises ValueError for data that does not fit the model, and for no example or no batch.
     """
+    require(batch=batch, batches=1 if batches is None else batches)
     context = context or model.config.context
     check(model, data, context)
     was_training, device = model.training, model.embed.weight.device
@@ -301,8 +307,7 @@ def check(model: Transformer, data: Data, context: int) -> None:
         raise ValueError("model gives no scores of next tokens; give one whose config is causal, with output 'logits'.")
     if context > model.config.context:
         raise ValueError(f"context is {context}; this model sees at most {model.config.context} tokens.")
-    if isinstance(data, TokenStream | Examples):
-        data.check(context)
+    data.check(context)
     if data.largest() >= model.config.vocabulary:
         raise ValueError(f"data holds token {data.largest()} and the model's vocabulary is {model.config.vocabulary}; "
                          "encode the text with the model's own tokenizer.")

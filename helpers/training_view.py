@@ -36,9 +36,8 @@ class LiveView:
         self.sample, self.title = sample, title
         self.stopping = threading.Event()
         self.samples: list[tuple[int, str]] = []            # after how many steps, what it wrote
-        self.first: int | None = None                       # steps that were made before, by an earlier training
-        self.told, self.clock, self.seen = -1, 0.0, (0, 0.0)
         self.panel: ipywidgets.Widget | None = None
+        self.looking = False                                # from the first step of a training to its end
 
     def open(self, steps: int) -> None:
         """Show the panel."""
@@ -56,8 +55,9 @@ class LiveView:
 
     def step(self, model: Transformer, history: History, steps: int) -> None:
         """Called by `train` after each step: show what is new, not more often than anybody can read."""
-        if self.first is None:
-            self.first = history.step - 1
+        if not self.looking:
+            self.looking, self.told, self.clock, self.seen = True, -1, 0.0, (0, 0.0)
+            self.samples.clear()
             if in_notebook():
                 self.open(steps)
         done, last = history.step, history.step == steps
@@ -95,6 +95,8 @@ class LiveView:
         if self.panel is not None:
             self.panel.close()
             self.panel = None
+        self.looking = False
+        self.stopping.clear()                               # the next training with this view is another one
         if in_notebook() and len(history.losses) > 1:
             display(self.picture(history))
 

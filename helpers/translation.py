@@ -136,6 +136,7 @@ def make(kind: str) -> nn.Module:
     """One of KINDS, with one layer for each half or two for a decoder that is alone, and parameters within 1 %.
 
     "prefix" is "decoder only" with the source seen from both sides; "mean only" is "encoder-decoder" without looking.
+    Raises ValueError for another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from helpers import checkpoints, training
 from helpers.checkpoints import CheckpointError
 from helpers.optimizers import optimizers, schedule
+from helpers.token_data import Mixed
 from helpers.training import Examples, TokenStream, TrainConfig, TrainingStopped, evaluate, token_loss, train
 from helpers.transformer import Config, Transformer
 from tests.training_script import IDS, SMALL, settings, small_model
@@ -134,7 +134,7 @@ def test_evaluate_is_the_mean_over_tokens_not_over_batches():
 def test_evaluate_can_look_at_a_few_batches():
     model = small_model()
     first = next(iter(DATA.in_order(4, 8)))
-    assert evaluate(model, DATA, 4, batches=1) == pytest.approx(float(token_loss(model(first[0]), first[1])), abs=1e-5)
+    assert evaluate(model, DATA, 4, batches=1) == pytest.approx(float(token_loss(model(first[0]).detach(), first[1])), abs=1e-5)
 
 
 # Stop, kill, go on ----------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_stopped_and_resumed_weights_are_bit_for_bit_those_of_an_uninterrupted_t
     uninterrupted = train(whole, DATA, config, held_out=DATA)
     stopper = Stopper(after)
     first = train(model, DATA, config, held_out=DATA, folder=tmp_path, watch=stopper)
-    assert first.step == after + 1 if stopper.after is None else first.step in (after, after + 1)
+    assert first.step == after + 1                          # it is told of a step when that is over
     assert "stopped after step" in first.stopped and "The model holds" in capsys.readouterr().out
     assert stopper.closed == 1
     again = small_model(seed=9)
@@ -368,9 +368,11 @@ def test_a_batch_that_does_not_fit_is_named_with_the_way_out(monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried")
 
     monkeypatch.setattr(Transformer, "forward", too_large)
-    with pytest.raises(ValueError, match=r"batch is 6 examples of 8 tokens in 2 part\(s\).*accumulate=4 gives the"):
-        train(model, DATA, settings(accumulate=2))
+    with pytest.raises(ValueError, match=r"batch is 6 examples of 8 tokens in 2 part\(s\).*accumulate=3 gives the"):
+        train(model, DATA, settings(accumulate=2))                  # 4 would not divide the batch
     assert torch.equal(weights(model), weights(small_model()))
+    with pytest.raises(ValueError, match="in 6 part.*choose a smaller context"):
+        train(model, DATA, settings(accumulate=6))
 
 
 def test_another_error_of_the_model_is_not_taken_for_missing_memory(monkeypatch):
@@ -406,6 +408,31 @@ def test_a_context_longer_than_the_models_is_refused():
         train(small_model(), DATA, settings(context=9))
 
 
+def test_each_part_of_a_mixture_is_looked_at_before_any_step():
+    for mixed in (Mixed(DATA, TokenStream([1, 2]), 0.5), Mixed(Examples([([1] * 12, 1)]), DATA, 0.5)):
+        with pytest.raises(ValueError, match="ids has 2 tokens|an example has 12 tokens"):
+            train(small_model(), mixed, settings())
+
+
+@pytest.mark.parametrize(("change", "words"), [({"batch": 0}, "batch is 0; give"), ({"batches": 0}, "batches is 0; g")])
+def test_evaluate_needs_an_example_and_a_batch(change, words):
+    with pytest.raises(ValueError, match=words):
+        evaluate(small_model(), DATA, **change)
+
+
+def test_matrices_inside_the_blocks_can_be_all_that_is_trained():
+    model = small_model().requires_grad_(False)
+    matrix = model.blocks[0].attention.out.weight.requires_grad_(True)
+    before = weights(model)
+    train(model, DATA, settings())
+    assert int((weights(model) != before).sum()) == matrix.numel()
+
+
+def test_a_model_in_which_all_is_frozen_is_refused():
+    with pytest.raises(ValueError, match="model has no parameter with requires_grad; call"):
+        train(small_model().requires_grad_(False), DATA, settings())
+
+
 def test_an_encoder_cannot_be_trained_to_go_on():
     encoder = Transformer(Config(vocabulary=13, context=8, d_model=16, layers=1, heads=2, causal=False))
     with pytest.raises(ValueError, match="model gives no scores of next tokens"):
@@ -417,6 +444,8 @@ def test_an_encoder_cannot_be_trained_to_go_on():
     ({"learning_rate": 0.0}, "learning_rate is 0.0"), ({"clip": float("nan")}, "clip is nan"),
     ({"optimizer": "sgd"}, "optimizer is 'sgd'; choose"), ({"warmup": 13}, "warmup is 13"),
     ({"precision": "int8"}, "precision is 'int8'"), ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+    ({"context": 0}, "context is 0"), ({"weight_decay": -0.1}, "weight_decay is -0.1; give"),
+    ({"betas": (0.9, 1.0)}, r"betas is \(0.9, 1.0\); give"), ({"seed": 1.5}, "seed is 1.5; give a whole number, at l"),
 ])
 def test_settings_that_cannot_be_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
@@ -462,8 +491,3 @@ def test_bfloat16_trains_nearly_as_float32_and_keeps_the_weights_in_float32():
     assert half.losses == pytest.approx(whole.losses, abs=0.02) and half.losses != whole.losses
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
-
-def test_it_takes_no_longer_to_stop_than_a_step():
-    start_time = time.perf_counter()
-    train(small_model(), DATA, settings(steps=10_000), watch=Stopper(1))
-    assert time.perf_counter() - start_time < 20

@@ -1,9 +1,7 @@
 """The live view shows a training, stops it, and leaves a still picture; a kernel survives an interrupt."""
 import threading
-import time
 
 import pytest
-import torch
 
 from helpers import training_view
 from helpers.training import History, TokenStream, TrainConfig, train
@@ -53,6 +51,21 @@ def test_the_stop_button_ends_the_training_after_its_step(shown):
     view.open = open_and_click
     history = train(small_model(), DATA, TrainConfig(steps=30, batch=4), watch=view)
     assert history.step == 2 and history.stopped == "stopped after step 2 of 30"     # clicked when step 1 was shown
+
+
+def test_a_view_can_be_used_again_after_a_stop(shown):
+    view = LiveView(lambda model: "Once")
+    opened = view.open
+
+    def open_and_click(steps):
+        opened(steps)
+        view.stop.click()
+    view.open = open_and_click
+    assert train(small_model(), DATA, TrainConfig(steps=30, batch=4), watch=view).step == 2
+    view.open = opened
+    assert train(small_model(), DATA, TrainConfig(steps=10, batch=4), watch=view).step == 10
+    assert [step for step, _ in view.samples] == list(range(1, 11))
+    assert [isinstance(what, dict) for what, _ in shown] == [True, False, True, False]      # panel, picture, twice
 
 
 def test_the_panel_does_not_flood_the_browser(shown, monkeypatch):
@@ -141,9 +154,8 @@ def test_the_stop_button_is_heard_while_the_cell_runs(kernel):
 
 def test_a_view_from_a_thread_does_not_hang():
     seen = []
-    thread = threading.Thread(target=lambda: seen.append(train(small_model(), DATA, TrainConfig(steps=3, batch=2),
-                                                               watch=LiveView()).step))
-    start = time.monotonic()
+    thread = threading.Thread(daemon=True, target=lambda: seen.append(
+        train(small_model(), DATA, TrainConfig(steps=3, batch=2), watch=LiveView()).step))
     thread.start()
     thread.join(timeout=60)
-    assert seen == [3] and time.monotonic() - start < 60 and torch.get_num_threads() >= 1
+    assert seen == [3]
