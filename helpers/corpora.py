@@ -15,12 +15,11 @@ import gettext
 import io
 import itertools
 import re
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import assets, web_files
+from helpers import assets, tables, web_files
 from helpers.waiting import bar
 
 if TYPE_CHECKING:
@@ -138,12 +137,13 @@ def python_docs() -> dict[str, str]:
 
 def word_pairs() -> dict[str, tuple[tuple[str, str], ...]]:
     """Pairs of words in the same relation, by its name: capital, past, opposite and others; our own lists."""
-    return {kind: tuple(tuple(pair.split()) for pair in text.split(",")) for kind, text in _words()["pairs"].items()}
+    written = tables.table("words")["pairs"]
+    return {kind: tuple(tuple(pair.split()) for pair in text.split(",")) for kind, text in written.items()}
 
 
 def word_groups() -> dict[str, tuple[str, ...]]:
     """Words of a kind, by its name: country, animal, food and others; our own lists."""
-    return {kind: tuple(text.split()) for kind, text in _words()["groups"].items()}
+    return {kind: tuple(text.split()) for kind, text in tables.table("words")["groups"].items()}
 
 
 def tales(n: int, seed: int = 0, split: str = "train") -> "list[Tale]":
@@ -160,11 +160,6 @@ def tales(n: int, seed: int = 0, split: str = "train") -> "list[Tale]":
     if split not in tales_telling.SPLITS:
         raise ValueError(f"split is {split!r}; choose one of {', '.join(tales_telling.SPLITS)}.")
     return list(itertools.islice(tales_telling.stories(seed, split), n))
-
-
-@functools.cache
-def _words() -> dict[str, dict[str, str]]:
-    return tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
 
 
 def _django_modules() -> list[str]:

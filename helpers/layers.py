@@ -4,16 +4,14 @@
     animal_senses()["bat"]          # (5 sentences about the animal, 5 about the thing), each ending in " bat"
     curve, low, high, drawn = with_interval(right)      # of (layers + 1, groups): means, and how sure they are
 """
-import functools
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from helpers import sentences
+from helpers.tables import lines, table
 from helpers.tracing import residuals
 from helpers.transformer import Transformer
 from helpers.waiting import bar
@@ -53,13 +51,8 @@ def last_vectors(model: Transformer, tokenizer: "BPETokenizer", texts: Sequence[
 def animal_senses() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Words for an animal and for something else: for each, sentences that end in it, the animal's first."""
     known = {word: tuple(sense[:5] for sense in sentences.senses()[word]) for word in ALSO_ANIMALS}
-    return known | {word: tuple(tuple(two[sense].strip().splitlines()) for sense in ("one", "two"))
-                    for word, two in _written()["animal"].items()}
-
-
-@functools.cache
-def _written() -> dict:
-    return tomllib.loads(Path(__file__).with_name("layer_sentences.toml").read_text(encoding="utf-8"))
+    return known | {word: (lines(two["one"]), lines(two["two"]))
+                    for word, two in table("layer_sentences")["animal"].items()}
 
 
 def with_interval(cases: Tensor, times: int = 1000, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,17 +6,15 @@
 Pairs 2i and 2i + 1 share their endings: what is right after one beginning is wrong after the other. So a model that
 pays no heed to the beginning is right in exactly half of them. The words lie in `minimal_pairs.toml`.
 """
-import functools
 import random
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from helpers.tables import table
 from helpers.training import token_loss
 from helpers.transformer import Transformer
 from helpers.unread import passages
@@ -45,7 +43,7 @@ def kinds(ability: str) -> dict[str, list[Pair]]:
     if ability not in ABILITIES:
         raise ValueError(f"ability is {ability!r}; choose one of {', '.join(ABILITIES)}.")
     found = {}
-    for group in _groups()[ability]:
+    for group in table("minimal_pairs")[ability]:
         pairs = found[group["name"]] = []
         for item in group["items"].split(";"):
             words = [word.strip() for word in item.split(",")]
@@ -54,11 +52,6 @@ def kinds(ability: str) -> dict[str, list[Pair]]:
             first, second = (space + ending.format(*words) for ending in group["endings"])
             pairs += [Pair(one, first, second), Pair(other, second, first)]
     return found
-
-
-@functools.cache
-def _groups() -> dict[str, list[dict]]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def last_tokens(pairs: Sequence[Pair], tokenizer: "BPETokenizer", tokens: int) -> list[Pair]:

@@ -9,13 +9,11 @@ import math
 import operator
 import random
 import re
-import tomllib
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from helpers import progress
+from helpers.tables import table
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "bfloat16": 1e-2, "float16": 1e-3}
 RULES = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
@@ -100,10 +98,9 @@ def bootstrap(cases: Sequence[Any], statistic: Callable[[Sequence[Any]], float],
     return value, (min(low, value), max(high, value))
 
 
-@cache
 def claims() -> dict[str, dict[str, str]]:
     """Every claim the course measures: its words and its lesson."""
-    return tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+    return table("claims")
 
 
 def judge(value: float, interval: tuple[float, float] | None, rule: str, caveat: str = "") -> str:

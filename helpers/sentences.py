@@ -5,39 +5,28 @@
     pairs("same")                # two ways to say the same, 30 times
     questions()                  # {"How do I stop a loop early?": {"break"}, ...}, topics of `corpora.python_docs`
 """
-import functools
-import tomllib
-from pathlib import Path
-
-
-@functools.cache
-def _all() -> dict:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+from helpers.tables import lines, table
 
 
 def senses() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Ambiguous words: for each, sentences that end in it, in one sense and in the other."""
-    return {word: (_lines(two["one"]), _lines(two["two"])) for word, two in _all()["senses"].items()}
+    return {word: (lines(two["one"]), lines(two["two"])) for word, two in table("sentences")["senses"].items()}
 
 
 def late_senses() -> list[tuple[str, str, str]]:
     """Beginnings that hold " Python" and do not tell which is meant, with an end for each sense."""
-    late = _all()["late"]
-    return [(beginning, late["one"], late["two"]) for beginning in _lines(late["beginnings"])]
+    late = table("sentences")["late"]
+    return [(beginning, late["one"], late["two"]) for beginning in lines(late["beginnings"])]
 
 
 def pairs(kind: str) -> list[tuple[str, str]]:
     """Pairs of sentences that say the same ("same"), or whose few changed words change what is said ("changed")."""
-    known = _all()["pairs"]
+    known = table("sentences")["pairs"]
     if kind not in known:
         raise ValueError(f"kind is {kind!r}; choose one of {', '.join(known)}.")
-    return [tuple(line.split(" | ")) for line in _lines(known[kind])]
+    return [tuple(line.split(" | ")) for line in lines(known[kind])]
 
 
 def questions() -> dict[str, set[str]]:
     """Questions about Python in a user's words, each with the topics of `corpora.python_docs` that answer it."""
-    return {question: set(topics.split()) for question, topics in _all()["questions"].items()}
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(text.strip().splitlines())
+    return {question: set(topics.split()) for question, topics in table("sentences")["questions"].items()}

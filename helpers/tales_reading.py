@@ -6,7 +6,8 @@ text, however odd, and never raises on one.
 import re
 from dataclasses import dataclass
 
-from helpers.tales_world import ANIMALS, BOYS, END, GIRLS, NOBODY, NUMBERS, OBJECTS, PEOPLE, Request, lines, table
+from helpers.tables import lines
+from helpers.tales_world import ANIMALS, BOYS, END, GIRLS, NOBODY, NUMBERS, OBJECTS, PEOPLE, PLOT_TEXTS, Request
 
 HE, SHE = {"he", "him", "his", "himself"}, {"she", "her", "hers", "herself"}
 INTRODUCES = {"named", "called", "friend", "neighbour"}             # "a girl named Mia", "his friend the fox"
@@ -161,7 +162,7 @@ def sum_adds_up(words: str) -> bool | None:
 
 
 def _cause_pattern(kind: str) -> re.Pattern:
-    marked = [mark for plot in table("plots").values() for line in lines(plot[kind])
+    marked = [mark for plot in PLOT_TEXTS.values() for line in lines(plot[kind])
               for mark in re.findall(r"\*(.+?)\*", line)]
     somebody = r"(?:the )?[a-z]+(?:'s)?"
     phrases = (" ".join(somebody if "{" in word else word for word in re.findall(r"[a-z'{}_0-9]+", mark.lower()))

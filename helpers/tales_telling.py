@@ -3,9 +3,10 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 
-from helpers.tales_world import (ANIMALS, BOYS, CHILDREN, GIRLS, NUMBERS, OBJECTS, PART, PEOPLE, PLACES, PLOTS, SUMS,
-                                 USE, WEIGHT, WORLD, Facts, Request, Tale, a, held_out_pair, held_out_sum, lines,
-                                 table, the)
+from helpers.tables import lines
+from helpers.tales_world import (ANIMALS, BOYS, CHILDREN, GIRLS, NUMBERS, OBJECTS, PART, PEOPLE, PLACES, PLOT_TEXTS,
+                                 PLOTS, SUMS, USE, WEIGHT, WORLD, Facts, Request, Tale, a, held_out_pair, held_out_sum,
+                                 the)
 
 Cast = tuple[str, str, str]              # hero, other, object
 CHANCE = {"sum": 0.55, "sumway": 0.55, "carry": 0.6, "cross": 0.8}     # of a beat that may be left out; others 0.3
@@ -85,7 +86,7 @@ class Plot:
     """A plot, made ready to be told fast: its beats in order, its good and bad turns with who holds the object."""
 
     def __init__(self, name: str):
-        raw = table("plots")[name]
+        raw = PLOT_TEXTS[name]
         self.name = name
         order = raw["order"].split()[1:-1]
         self.openings = lines(raw["opening"])

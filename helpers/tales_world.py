@@ -1,8 +1,7 @@
 """The things that are in the story world, what is known about a story, and which combinations are held out."""
-import functools
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+
+from helpers.tables import table
 
 END, USER, ASSISTANT = "<|end|>", "<|user|>", "<|assistant|>"       # special tokens of the Storyteller
 NOBODY = "nobody"
@@ -43,21 +42,11 @@ class Tale:
     turn_at: int                          # characters before the sentences that decide how it ends
 
 
-def lines(text: str) -> tuple[str, ...]:
-    return tuple(text.strip().splitlines())
-
-
-@functools.cache
-def table(name: str) -> dict:
-    """The word tables ("world") or the plots ("plots"), as they lie in `tales_world.toml` and `tales_plots.toml`."""
-    return tomllib.loads(Path(__file__).with_name(f"tales_{name}.toml").read_text(encoding="utf-8"))
-
-
-WORLD = table("world")
+WORLD, PLOT_TEXTS = table("tales_world"), table("tales_plots")
 GIRLS, BOYS = WORLD["girls"].split(), WORLD["boys"].split()
 CHILDREN, ANIMALS = GIRLS + BOYS, list(WORLD["animals"])
 PEOPLE = CHILDREN + ANIMALS
-OBJECTS, PLACES, PLOTS = list(WORLD["objects"]), list(WORLD["places"]), list(table("plots"))
+OBJECTS, PLACES, PLOTS = list(WORLD["objects"]), list(WORLD["places"]), list(PLOT_TEXTS)
 NUMBERS = WORLD["numbers"].split()
 USE, PART, WEIGHT = ({name: text.split(" | ")[i] for name, text in WORLD["objects"].items()} for i in range(3))
 SUMS = [(a, b) for a in range(2, 10) for b in range(2, 10) if a + b <= 12]

@@ -48,7 +48,8 @@ class Kernel:
         """Click as JupyterLab does: with a message to a subshell, as the main thread may be busy."""
         control, shell, session = self.client.control_channel, self.client.shell_channel, self.client.session
         control.send(session.msg("create_subshell_request", {}))
-        click = session.msg("comm_msg", {"comm_id": button, "data": {"method": "custom", "content": {"event": "click"}}})
+        data = {"method": "custom", "content": {"event": "click"}}
+        click = session.msg("comm_msg", {"comm_id": button, "data": data})
         click["header"]["subshell_id"] = control.get_msg(timeout=30)["content"]["subshell_id"]
         shell.send(click)
 

@@ -7,6 +7,7 @@ import torch
 from helpers import corpora, facts, minimal_pairs, pair_plots, sweeps, unread
 from helpers.minimal_pairs import ABILITIES, Pair, kinds, last_tokens, scores, without_blocks
 from helpers.tokenizer import BPETokenizer
+from helpers.training import Examples, TrainConfig, train
 from helpers.transformer import Config, Transformer
 
 
@@ -102,9 +103,12 @@ def test_no_sentence_is_cut():
 
 def test_a_taught_model_answers_with_a_place():
     told = facts.told_facts(0)
-    learner = facts.WordModel([*facts.PLACES, "lives", "in", told[0].name],
-                              Config(7, context=8, d_model=16, layers=1, heads=2), seed=0)
-    assert learner.place_after(f"{told[0].name} lives in") in facts.PLACES
+    one, other = told[0].name, told[1].name
+    learner = facts.WordModel([*facts.PLACES, "lives", "in", one, other],
+                              Config(8, context=8, d_model=16, layers=1, heads=2), seed=0)
+    rows = [(learner.ids([name, "lives", "in", place]), 3) for name, place in ((one, "Tisby"), (other, "Velm"))]
+    train(learner.model, Examples(rows), TrainConfig(steps=40, batch=2))
+    assert learner.place_after(f"{one} lives in") == "Tisby" and learner.place_after(f"{other} lives in") == "Velm"
 
 
 def test_the_stored_facts_have_a_point_for_each_setting():
