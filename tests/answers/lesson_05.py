@@ -1,4 +1,4 @@
-"""Other right answers to the exercises of lessons 05 to 05f."""
+"""Other right answers to the exercises of lessons 05 to 05d."""
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -107,42 +107,54 @@ def signal_and_noise_of_two_batches(gradients):
     return (B * large - small) / (B - 1), (small - large) / (1 - 1 / B)
 
 
-def chat_targets_answer_by_answer(ids, assistant, end):
-    targets, place = [-100] * (len(ids) - 1), 0
-    while assistant in ids[place:]:
-        start = ids.index(assistant, place)
-        stop = ids.index(end, start) if end in ids[start:] else len(ids) - 1
-        targets[start:stop] = ids[start + 1:stop + 1]
-        place = stop
-        if stop == len(ids) - 1:
-            break
-    return targets
+def lion_by_lerp(weight, gradient, momentum, lr, betas, weight_decay):
+    """As programs of optimisers write it: first the pull, then the step, then the memory, on copies."""
+    weight, momentum = weight.clone(), momentum.clone()
+    weight.mul_(1 - lr * weight_decay)
+    weight.add_(momentum.lerp(gradient, 1 - betas[0]).sign_(), alpha=-lr)
+    momentum.lerp_(gradient, 1 - betas[1])
+    return weight, momentum
 
 
-def chat_targets_by_counting(ids, assistant, end):
-    """The assistant has the word where more turns were opened than closed."""
-    tokens = np.array(ids)
-    opened = np.cumsum(tokens == assistant) - np.cumsum(tokens == end)
-    return np.where(opened[:-1] > 0, tokens[1:], -100).tolist()
+def lion_by_size(weight, gradient, momentum, lr, betas, weight_decay):
+    """A number divided by its size is its sign."""
+    mixed = momentum + (gradient - momentum) * (1 - betas[0])
+    step = lr * torch.nan_to_num(mixed / mixed.abs(), nan=0.0)
+    return [weight - step - lr * weight_decay * weight, gradient + (momentum - gradient) * betas[1]]
 
 
-def join_adapters_by_stacking(adapters, shares):
-    A = torch.vstack([A for A, _, _ in adapters])
-    B = torch.hstack([B for _, B, _ in adapters])
-    factors = [share * alpha / A.shape[0] for (A, _, alpha), share in zip(adapters, shares) for _ in range(A.shape[0])]
-    return A, B * torch.tensor(factors)
+def lion_by_comparing(weight, gradient, momentum, lr, betas, weight_decay):
+    w, g, m = (each.double().numpy() for each in (weight, gradient, momentum))
+    push = betas[0] * m
+    pull = (betas[0] - 1) * g
+    moved = np.where(push > pull, w - lr, np.where(push < pull, w + lr, w)) - lr * weight_decay * w
+    kept = np.average([m, g], axis=0, weights=[betas[1], 1 - betas[1]])
+    return torch.from_numpy(moved).float(), torch.from_numpy(kept).float()
 
 
-def join_adapters_into_tables(adapters, shares):
-    ranks = [A.shape[0] for A, _, _ in adapters]
-    joined_A = torch.empty(sum(ranks), adapters[0][0].shape[1])
-    joined_B = torch.empty(adapters[0][1].shape[0], sum(ranks))
-    start = 0
-    for (A, B, alpha), share, r in zip(adapters, shares, ranks):
-        joined_A[start:start + r] = A
-        joined_B[:, start:start + r] = B * (alpha / r) * share
-        start += r
-    return [joined_A, joined_B]
+def averaged_by_a_table(weights, keep):
+    """Row t holds the shares of all steps in the mean after step t."""
+    ago = torch.arange(len(weights))[:, None] - torch.arange(len(weights))       # (S, S)
+    shares = (keep ** ago.float()).masked_fill(ago < 0, 0)
+    return shares / shares.sum(dim=1, keepdim=True) @ weights
+
+
+def averaged_by_counting(weights, keep):
+    """A sum that fades, divided by a count that fades alike."""
+    total, count, means = 0, 0, torch.empty_like(weights)
+    for step in range(len(weights)):
+        total, count = keep * total + weights[step], keep * count + 1
+        means[step] = total / count
+    return means
+
+
+def averaged_by_moving_the_mean(weights, keep):
+    """The mean moves towards each new row, the first time all the way."""
+    mean, means = torch.zeros(weights.shape[1]), []
+    for t, row in enumerate(weights):
+        mean = mean.lerp(row, (1 - keep) / (1 - keep ** (t + 1)))
+        means.append(mean)
+    return torch.vstack(means)
 
 
 ANSWERS = {
@@ -150,6 +162,6 @@ ANSWERS = {
     "5.2": (stable_schedule_by_where, stable_schedule_by_a_table),
     "5.3": (accumulated_at_once, accumulated_by_weighing_means, accumulated_by_formula),
     "5.4": (signal_and_noise_by_variance, signal_and_noise_by_pairs, signal_and_noise_of_two_batches),
-    "5.5": (chat_targets_answer_by_answer, chat_targets_by_counting),
-    "5.6": (join_adapters_by_stacking, join_adapters_into_tables),
+    "5.5": (lion_by_lerp, lion_by_size, lion_by_comparing),
+    "5.6": (averaged_by_a_table, averaged_by_counting, averaged_by_moving_the_mean),
 }

@@ -1,6 +1,5 @@
-"""The exercises of lessons 05 to 05f, Training, a module each."""
-from helpers.exercises.lesson_05 import (accumulated, chat_targets, join_adapters, pack, signal_and_noise,
-                                         stable_schedule)
+"""The exercises of lessons 05 to 05d, Training, a module each."""
+from helpers.exercises.lesson_05 import accumulated, averaged, lion, pack, signal_and_noise, stable_schedule
 
 EXERCISES = tuple(module.EXERCISE for module in (
-    pack, stable_schedule, accumulated, signal_and_noise, chat_targets, join_adapters))
+    pack, stable_schedule, accumulated, signal_and_noise, lion, averaged))
