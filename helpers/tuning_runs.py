@@ -7,6 +7,7 @@
 """
 import copy
 import functools
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from helpers import corpora, lora, pretrained, storyteller, tales, tracing
 from helpers.tales import Followed, Request, Tale
 from helpers.token_data import Data, Examples, Mixed, TokenStream
 from helpers.tokenizer import BPETokenizer
-from helpers.training import History, TrainConfig, evaluate, train
+from helpers.training import History, TrainConfig, evaluate, token_loss, train
 from helpers.transformer import Transformer
 
 KINDS = ("instructions", "requests too", "stories", "instructions, mixed", "Shakespeare", "Shakespeare, mixed",
@@ -185,3 +186,58 @@ def measures(tuned: Transformer | None = None) -> dict[str, float]:
     return ({f"loss on {name}": round(loss, 4) for name, loss in losses(tuned).items()}
             | {f"moved on {form}": round(float(moved(model, tuned, form).mean()), 4) for form in ("Tales", "answers")}
             | {"weights": round(fmean(change(model, tuned).values()), 4)})
+
+
+# Whether the ending that was asked for is heard -----------------------------------------------------------------------
+
+OTHER = {"happy": "sad", "sad": "happy", "well": "badly", "badly": "well"}
+
+
+def asks_otherwise(request: Request) -> str:
+    """The words of a request, with the other ending asked for."""
+    return re.sub(r"\b(happy|sad)(?= story)|(?<= end )(well|badly)\b", lambda found: OTHER[found[0]], request.text)
+
+
+@functools.cache
+def asked_both_ways(n: int) -> tuple[Examples, Examples]:
+    """The first 12 tokens of the turns of n unread stories, to predict: each after its own request and the story so
+    far, and each after a request for the other ending and the same story so far.
+    """
+    _, tokenizer = base()
+    told = corpora.tales(n, seed=5, split="held_out")
+    ways = []
+    for words in (lambda tale: tale.request.text, lambda tale: asks_otherwise(tale.request)):
+        read = [storyteller.request_ids(tokenizer, words(tale)) + tokenizer.encode(tale.text[:tale.turn_at])
+                for tale in told]
+        ways.append(Examples([(ids + tokenizer.encode(tale.text[tale.turn_at:])[:12], len(ids))
+                              for ids, tale in zip(read, told, strict=True)]))
+    return ways[0], ways[1]
+
+
+@torch.no_grad()
+def heard(model: Transformer, n: int = 120) -> float:
+    """How much more probable a story's turn is when its own ending was asked for than when the other was.
+
+    In nats, the mean of n unread stories, each told up to its turn: 0 for a model that does not listen.
+    """
+    model.eval()
+    losses = []
+    for way in asked_both_ways(n):
+        inputs, targets = next(iter(way.in_order(n, model.config.context)))                 # (n, T)
+        device = model.embed.weight.device
+        losses.append(token_loss(model(inputs.to(device)), targets.to(device), reduction="none").sum(dim=1))    # (n,)
+    return float((losses[1] - losses[0]).mean())
+
+
+def listening(model: Transformer, data: Data, config: TrainConfig, every: int = 50) -> list[tuple[int, float]]:
+    """Train a model, and look how far it has `heard` each time so many steps are made: steps and nats of each look."""
+    found = []
+
+    class Listener(Silent):
+        def step(self, model: Transformer, history: History, steps: int) -> None:
+            if history.step % every == 0:
+                found.append((history.step, heard(model)))
+                model.train()
+
+    train(model, data, config, watch=Listener())
+    return found

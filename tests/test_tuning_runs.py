@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from helpers import storyteller, tales, tuning_runs
+from helpers import pretrained, storyteller, tales, tuning_runs
 from helpers.tales_reading import ending_of
 
 
@@ -86,3 +86,19 @@ def test_what_follows_is_asked_in_the_chats_form():
     expected = storyteller.write(model, tokenizer, [storyteller.request_ids(tokenizer, asked.text)])
     assert tuning_runs.answers(model, [asked]) == expected
     assert len(tuning_runs.followed(model, n=2)) == 2
+
+
+def test_a_request_can_be_turned_into_one_for_the_other_ending():
+    for tale in tuning_runs.requests(40):
+        words, other = tale.request.text.split(), tuning_runs.asks_otherwise(tale.request).split()
+        changed = [pair for pair in zip(words, other, strict=True) if pair[0] != pair[1]]
+        assert changed in ([("happy", "sad")], [("sad", "happy")], [("well.", "badly.")], [("badly.", "well.")])
+
+
+def test_an_ending_is_heard_by_a_model_that_was_tuned_to_listen_and_not_by_the_base():
+    model, _ = tuning_runs.base()
+    listening, _ = pretrained.storyteller("instructed")
+    assert abs(tuning_runs.heard(model)) < 0.1 and tuning_runs.heard(listening) > 0.5
+    own, other = tuning_runs.asked_both_ways(8)
+    assert all(torch.equal(one[asked:], two[question:]) and len(one[asked:]) == 12
+               for (one, asked), (two, question) in zip(own.rows, other.rows, strict=True))

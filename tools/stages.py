@@ -29,12 +29,15 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
     tokenizer.save(folder / "tokenizer.json")
     held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
     model, scores = storyteller.new_model(tokenizer), {}
-    for stage, config, data in (
-            ("base", storyteller.BASE, storyteller.base_data(tokenizer, 3 * storyteller.STORIES // shorter)),
-            ("instructed", storyteller.INSTRUCTED,
-             storyteller.instruction_data(tokenizer, 3 * storyteller.REQUESTS // shorter))):
-        config = replace(config, steps=storyteller.SHIPPED * config.steps // shorter, warmup=config.warmup // shorter)
-        train(model, data, config, folder=work / stage)
+    requests = 3 * storyteller.REQUESTS // shorter
+    trainings = {"base": [(storyteller.BASE, storyteller.base_data(tokenizer, 3 * storyteller.STORIES // shorter))],
+                 "instructed": [(storyteller.DECIDING, storyteller.deciding_data(tokenizer, 3 * requests)),
+                                (storyteller.BOTH, storyteller.both(tokenizer, requests))]}
+    for stage, parts in trainings.items():
+        for number, (config, data) in enumerate(parts):
+            config = replace(config, steps=storyteller.SHIPPED * config.steps // shorter,
+                             warmup=config.warmup // shorter)
+            train(model, data, config, folder=work / f"{stage}_{number}")
         checkpoints.save_model(model, folder / f"{stage}.safetensors", torch.float16)
         shipped = checkpoints.load_model(folder / f"{stage}.safetensors")       # what learners get: rounded
         scores[stage] = score(shipped, tokenizer, held_out)
