@@ -24,13 +24,16 @@ def start(seed: int = 0) -> "torch.device":
     """Make a lesson repeatable: choose the device, seed every generator, and say in one line what it runs on.
 
     The device is a CUDA GPU where there is one and the CPU elsewhere; COURSE_DEVICE=cpu, cuda or mps decides otherwise.
+    In a process that torchrun started it is that process's own GPU.
     Every random draw of the course is made on the CPU and then moved, so a GPU sees the same numbers.
-    Raises ValueError for an unknown COURSE_DEVICE, RuntimeError for one that is not there.
+    Raises ValueError for an unknown COURSE_DEVICE, RuntimeError for one that is not there or has too few GPUs.
     """
     import numpy
     import torch
 
-    device = choose_device(os.environ.get("COURSE_DEVICE", ""))
+    from helpers import parallel
+
+    device = parallel.own_device(choose_device(os.environ.get("COURSE_DEVICE", "")))
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)

@@ -2,7 +2,12 @@
 
     torchrun --nproc-per-node 2 my_training.py
 
-In a single process everything here does nothing. Gradients are averaged by PyTorch's DistributedDataParallel.
+In a single process everything here does nothing. Gradients are averaged by PyTorch's DistributedDataParallel. Each
+process has a GPU of its own, that of its number on its machine: `helpers.start()` chooses it, the model goes there.
+
+What was tested: two processes on a CPU (gloo), which train to the losses of one. Several GPUs (nccl) are written as
+PyTorch's documentation of torchrun and DistributedDataParallel has it, and were not run; that each process chooses its
+own was tested without any.
 """
 import contextlib
 import os
@@ -34,12 +39,32 @@ def started_by_torchrun() -> bool:
     return all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
 
 
+def own_device(device: torch.device) -> torch.device:
+    """The GPU of this process where torchrun started several, now PyTorch's current one; elsewhere device, as it is.
+
+    Raises RuntimeError when the machine has fewer GPUs than processes.
+    """
+    if device.type != "cuda" or not started_by_torchrun():
+        return device
+    number, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if number >= there:
+        raise RuntimeError(f"LOCAL_RANK is {number}, and PyTorch finds {there} GPU(s) here; start torchrun with "
+                           f"--nproc-per-node {there}, or set COURSE_DEVICE=cpu.")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
 @contextlib.contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Let the processes that torchrun started find each other while the block runs; otherwise do nothing."""
+    """Let the processes that torchrun started find each other while the block runs; otherwise do nothing.
+
+    device: where this process has its model.
+    """
     if active() or not started_by_torchrun():
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)                       # a model may have been put there without `own_device`
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
@@ -66,9 +91,12 @@ def summed(number: Tensor) -> Tensor:
     return number
 
 
-def any_of(wanted: bool) -> bool:
-    """Whether any process wants it: they must stop at the same step, or one would wait for ever."""
+def any_of(wanted: bool, device: torch.device) -> bool:
+    """Whether any process wants it: they must stop at the same step, or one would wait for ever.
+
+    device: where this process has its model; on a GPU, the question goes from there too.
+    """
     if world() == 1:
         return wanted
-    flag = torch.tensor(int(wanted), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    flag = torch.tensor(int(wanted), device=device if device.type == "cuda" else "cpu")
     return bool(summed(flag))
