@@ -46,13 +46,15 @@ def save(folder: str | Path, step: int, model: Transformer, optimizers: Sequence
          training: dict[str, Any], history: dict[str, Any]) -> Path:
     """Write the checkpoint of a step and delete all but the newest two. Returns its folder.
 
+    One training at a time writes to a folder: what others left there unfinished is deleted.
     training, history: settings and losses, as JSON can hold them.
     Raises CheckpointError, with the checkpoint before untouched, when there is no room for it or no right to write.
     """
     folder = Path(folder)
     place, unfinished = folder / f"step_{step:08d}", folder / f"unfinished_{os.getpid()}"
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in folder.glob("unfinished_*"):            # by processes that were killed
+            shutil.rmtree(left, ignore_errors=True)
         unfinished.mkdir(parents=True)
         for name, tensors in zip(FILES, (model_tensors(model), optimizer_tensors(optimizers)), strict=True):
             save_file(tensors, unfinished / name)
@@ -72,7 +74,7 @@ def save(folder: str | Path, step: int, model: Transformer, optimizers: Sequence
         raise CheckpointError(f"the checkpoint of step {step} could not be written to {folder}, {why}. The one before "
                               "is whole.") from error
     for old in steps(folder)[:-KEPT]:
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)              # what cannot be deleted costs room, and is tried next time
     return place
 
 

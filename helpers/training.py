@@ -142,7 +142,7 @@ def train(model: Transformer, data: Data, config: TrainConfig, held_out: Data | 
                 run.step(number)
                 advance(1)
                 wanted = stopping.is_set() or (watch is not None and watch.stopping.is_set())
-                if parallel.any_of(wanted):
+                if parallel.any_of(wanted, run.device):
                     history.stopped = f"stopped after step {number + 1} of {config.steps}"
                 last = number + 1 == config.steps or bool(history.stopped)
                 if held_out is not None and (last or (config.evaluate_every
@@ -322,14 +322,15 @@ def resumed(folder: str | Path, model: Transformer, movers: list[torch.optim.Opt
     before: dict[str, Any] = checkpoint.state["training"]
     free = {"checkpoint_every", "evaluate_every", "compile", "accumulate"}     # they do not change what is learned
     for name in (each.name for each in fields(TrainConfig) if each.name not in free):
+        if name not in before:                              # an older version of the course did not have it
+            raise checkpoints.CheckpointError(f"{checkpoint.folder} does not say {name}; train into another folder.")
         was, now = before[name], getattr(config, name)
         if was != (list(now) if isinstance(now, tuple) else now):
             raise checkpoints.CheckpointError(f"{name} is {was!r} in {checkpoint.folder} and {now!r} in your config; "
                                               "train on as it was, or into another folder.")
     checkpoints.restore(checkpoint, model, movers)
     kept = checkpoint.state["history"]
-    kept["held_out"] = [tuple(point) for point in kept["held_out"]]
-    return History(**kept | {"stopped": ""})
+    return History(**kept | {"stopped": "", "held_out": [tuple(point) for point in kept["held_out"]]})
 
 
 def compiled(model: Transformer, data: Data, config: TrainConfig, autocast: torch.autocast

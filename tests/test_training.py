@@ -209,6 +209,14 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_checkpoint_before(tmp_path, 
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step_00000003", "step_00000006"]
 
 
+def test_what_another_killed_process_left_unfinished_is_deleted_by_the_next_save(tmp_path):
+    left = tmp_path / "unfinished_0"                        # no process of ours has this number
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+    train(small_model(), DATA, settings(steps=3), folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003"]
+
+
 def test_an_interrupt_waits_for_the_end_of_the_step(capsys):
     model = small_model()
     before = signal.getsignal(signal.SIGINT)
@@ -270,6 +278,23 @@ def test_a_truncated_checkpoint_is_named_and_nothing_is_lost(tmp_path, name):
     assert train(model, DATA, settings(), folder=tmp_path).step == 12
 
 
+def test_an_old_checkpoint_that_cannot_be_deleted_does_not_end_the_training(tmp_path, monkeypatch):
+    unlink = os.unlink
+
+    def held(path, *arguments, **options):                  # as Windows does with a file that is open elsewhere
+        if os.fspath(path).endswith("state.json"):
+            raise PermissionError(13, "The process cannot access the file", path)
+        unlink(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", held)
+        history = train(small_model(), DATA, settings(), folder=tmp_path)
+    assert history.step == 12 and history.unsaved == "" and checkpoints.newest(tmp_path).step == 12
+    assert len(checkpoints.steps(tmp_path)) == 4
+    checkpoints.save(tmp_path, 15, small_model(), [], {}, {})
+    assert [path.name for path in checkpoints.steps(tmp_path)] == ["step_00000012", "step_00000015"]
+
+
 def test_a_model_of_another_vocabulary_is_refused(tmp_path):
     train(small_model(), DATA, settings(), folder=tmp_path)
     other = Transformer(Config(**asdict(SMALL) | {"vocabulary": 20}))
@@ -284,6 +309,16 @@ def test_another_training_is_refused_but_how_it_is_worked_off_may_change(tmp_pat
     with pytest.raises(CheckpointError, match="learning_rate is 0.003 in .* and 0.1 in your config"):
         train(small_model(), DATA, settings(learning_rate=0.1), folder=tmp_path)
     assert train(small_model(), DATA, settings(accumulate=2, checkpoint_every=5), folder=tmp_path).step == 12
+
+
+def test_a_checkpoint_from_before_a_setting_was_there_is_refused(tmp_path):
+    train(small_model(), DATA, settings(), folder=tmp_path)
+    file = tmp_path / "step_00000012" / "state.json"
+    state = json.loads(file.read_text())
+    del state["training"]["clip"]
+    file.write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="step_00000012 does not say clip; train into another folder"):
+        train(small_model(), DATA, settings(), folder=tmp_path)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"),
@@ -470,6 +505,16 @@ def test_two_processes_see_the_losses_of_one(tmp_path, accumulate):
     assert len(alone) == 12 and first == second
     assert first == pytest.approx(alone, abs=1e-4)
     assert checkpoints.newest(tmp_path / "two").step == 12
+
+
+def test_a_stop_in_one_of_two_processes_stops_both_after_the_same_step(tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MKL_NUM_THREADS": "1"}
+    two = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                          str(ROOT / "tests" / "training_script.py"), str(tmp_path), "12", "0", "1", "4"],
+                         env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert two.returncode == 0, two.stderr[-2000:]
+    assert [len(json.loads((tmp_path / f"losses_{rank}.json").read_text())) for rank in (0, 1)] == [5, 5]
+    assert checkpoints.newest(tmp_path).step == 5
 
 
 def test_compile_without_a_compiler_says_so_and_trains_on(monkeypatch, capsys):

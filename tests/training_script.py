@@ -1,7 +1,11 @@
-"""A small training as a program, for tests that kill it or start it twice: folder, steps, seconds a step."""
+"""A small training as a program, for tests that kill it or start it twice.
+
+Arguments: folder, steps, seconds a step, parts of a batch, step after which the last process alone wants to stop.
+"""
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,19 +29,21 @@ def settings(**others) -> TrainConfig:
 
 if __name__ == "__main__":
     folder, steps, wait = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    accumulate, until = map(int, sys.argv[4:] + ["1", "0"][len(sys.argv) - 4:])
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
     class Slow:
-        class stopping:
-            is_set = staticmethod(lambda: False)
+        stopping = threading.Event()
 
         def step(self, model, history, steps):
             print(history.step, flush=True)
+            if history.step == until and rank == world - 1:
+                self.stopping.set()
             time.sleep(wait)
 
         def close(self, model, history):
-            (folder / f"losses_{os.environ.get('RANK', 0)}.json").write_text(json.dumps(history.losses))
+            (folder / f"losses_{rank}.json").write_text(json.dumps(history.losses))
 
     folder.mkdir(parents=True, exist_ok=True)
     model = small_model()
-    train(model, TokenStream(IDS), settings(steps=steps, accumulate=int((sys.argv[4:] or ["1"])[0])),
-          folder=folder, watch=Slow())
+    train(model, TokenStream(IDS), settings(steps=steps, accumulate=accumulate), folder=folder, watch=Slow())
