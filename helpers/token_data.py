@@ -49,10 +49,8 @@ class TokenStream:
     """
 
     def __init__(self, ids: Tensor | np.ndarray | Sequence[int], begin_after: int | None = None):
-        self.ids = ids if isinstance(ids, Tensor | np.ndarray) else torch.tensor(list(ids), dtype=torch.int64)
-        whole = (not self.ids.is_floating_point() and self.ids.dtype != torch.bool if isinstance(self.ids, Tensor)
-                 else np.issubdtype(self.ids.dtype, np.integer))
-        if self.ids.ndim != 1 or not whole:
+        self.ids = ids if isinstance(ids, Tensor | np.ndarray) else as_they_are(ids)
+        if self.ids.ndim != 1 or not whole(self.ids):
             raise ValueError(f"ids is {self.ids.dtype} of shape {tuple(self.ids.shape)}; give whole numbers, (N,).")
         self.begins = None
         if begin_after is not None:
@@ -103,11 +101,13 @@ class Examples:
     def __init__(self, rows: Sequence[tuple[Sequence[int], int]]):
         if not rows:
             raise ValueError("rows is empty; give at least one example.")
-        for number, (ids, question) in enumerate(rows):
+        self.rows = [(as_they_are(ids), question) for ids, question in rows]
+        for number, (ids, question) in enumerate(self.rows):
+            if not whole(ids):
+                raise ValueError(f"rows[{number}] is {ids.dtype}; give whole numbers.")
             if not 0 <= question < len(ids) or len(ids) < 2:
                 raise ValueError(f"rows[{number}] has {len(ids)} tokens, {question} of them the question; give at "
                                  "least two tokens, of which at least one is the answer.")
-        self.rows = [(torch.tensor(ids, dtype=torch.int64), question) for ids, question in rows]
 
     def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
         """Examples in a shuffled order, all once before one comes again: inputs and targets (rows, T)."""
@@ -186,6 +186,20 @@ class Mixed:
         """Raise ValueError for a context that does not fit one of the two."""
         self.data.check(context)
         self.other.check(context)
+
+
+def as_they_are(ids: Iterable[int]) -> Tensor:
+    """Ids as a tensor (N,), of int64 if they are whole numbers; asked for int64 at once, PyTorch cuts 1.5 to 1."""
+    ids = list(ids)
+    made = torch.tensor(ids)
+    return made.long() if not ids or whole(made) else made
+
+
+def whole(ids: Tensor | np.ndarray) -> bool:
+    """Whether they are whole numbers; True and False are none."""
+    if isinstance(ids, Tensor):
+        return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
+    return np.issubdtype(ids.dtype, np.integer)
 
 
 def check_length(tokens: int, context: int) -> None:

@@ -51,16 +51,23 @@ def test_in_order_covers_the_text_once():
     assert torch.equal(inputs.flatten(), IDS[:99]) and torch.equal(targets.flatten(), IDS[1:])
 
 
-@pytest.mark.parametrize("ids", [torch.zeros(3, 3, dtype=torch.int64), torch.zeros(9), np.zeros(4), torch.ones(3) > 0])
+@pytest.mark.parametrize("ids", [torch.zeros(3, 3, dtype=torch.int64), torch.zeros(9), np.zeros(4), torch.ones(3) > 0,
+                                 [1.5, 2], [1, 2.0], [True, False]])
 def test_what_is_no_row_of_whole_numbers_is_refused(ids):
     with pytest.raises(ValueError, match="give whole numbers"):
         TokenStream(ids)
+
+
+def test_a_list_of_small_whole_numbers_becomes_one_of_usual_ones():
+    assert TokenStream([np.uint16(3), np.uint16(60_000)]).largest() == 60_000
 
 
 def test_a_text_shorter_than_the_context_is_refused():
     with pytest.raises(ValueError, match="ids has 5 tokens.*give at least 6 tokens or choose a smaller context"):
         TokenStream([1, 2, 3, 4, 5]).batch(0, 1, 5, 0)
     assert TokenStream([1, 2, 3, 4, 5]).batch(0, 1, 4, 0)[0].tolist() == [[1, 2, 3, 4]]
+    with pytest.raises(ValueError, match="ids has 0 tokens"):
+        TokenStream([]).batch(0, 1, 5, 0)
 
 
 def test_the_question_is_read_and_not_predicted():
@@ -80,8 +87,9 @@ def test_examples_come_all_once_before_one_comes_again():
 
 
 @pytest.mark.parametrize(("rows", "words"), [([], "rows is empty"), ([([1, 2], 2)], r"rows\[0\] has 2 tokens, 2 of"),
-                                             ([([1, 2], 0), ([3], 0)], r"rows\[1\] has 1 tokens")])
-def test_examples_without_an_answer_are_refused(rows, words):
+                                             ([([1, 2], 0), ([3], 0)], r"rows\[1\] has 1 tokens"),
+                                             ([([1, 2], 0), ([1.5, 2], 0)], r"rows\[1\] is torch.float32; give w")])
+def test_examples_that_cannot_be_are_refused(rows, words):
     with pytest.raises(ValueError, match=words):
         Examples(rows)
 
