@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from helpers import tales as world
+from helpers import tales_overlap
 from helpers.corpora import tales
 from helpers.tales_reading import cause, holders, plain
 from helpers.tales_telling import HERO, OTHER, SHARED, THING, TOLD
@@ -283,6 +284,16 @@ def test_the_longest_run_of_words_is_found():
     assert world.longest_overlap("and a drum . a bird", stories) == "and a drum ."
     assert world.longest_overlap("whale", stories) == world.longest_overlap("", stories) == ""
     assert world.longest_overlap("whale", []) == ""
+
+
+def test_a_list_that_was_changed_in_place_is_read_anew_and_one_that_was_not_is_not():
+    stories = ["the fox had a red kite", "a bird sang"]
+    assert world.longest_overlap("her blue kite", stories) == "kite"
+    stories[1] = "the fox had a blue kite"
+    assert world.longest_overlap("her blue kite", stories) == "blue kite"
+    made = tales_overlap.index.cache_info().misses
+    assert world.longest_overlap("her red kite", list(stories)) == "red kite"       # the same stories in another list
+    assert tales_overlap.index.cache_info().misses == made
 
 
 def test_the_longest_run_equals_that_of_plain_search(training, held_out):
