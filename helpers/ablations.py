@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from helpers import corpora
 from helpers.kv_cache import LayerCache
+from helpers.token_data import shifted
+from helpers.training import token_loss
 from helpers.transformer import Block, Config, Places, Transformer
 
 PARTS = ("whole", "no residual", "post-norm", "no norm", "no positions")
@@ -106,8 +107,8 @@ def letters() -> tuple[Tensor, Tensor]:
 
 def loss_of(model: Transformer, texts: Tensor) -> Tensor:
     """Mean cross-entropy of each next letter, in nats. texts: (B, T + 1)."""
-    logits = model(texts[:, :-1])                                               # (B, T, V)
-    return F.cross_entropy(logits.flatten(0, 1), texts[:, 1:].flatten())
+    inputs, targets = shifted(texts)                                            # (B, T)
+    return token_loss(model(inputs), targets)
 
 
 def train(model: Transformer, rate: float, warm_up: int = 0, seed: int = 0, steps: int = STEPS) -> list[float]:

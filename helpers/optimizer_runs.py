@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from helpers import corpora, optimizers
 from helpers.token_data import TokenStream, shifted
+from helpers.training import token_loss
 from helpers.transformer import Config, Transformer
 from helpers.waiting import bar
 
@@ -50,7 +50,7 @@ def small_model(seed: int) -> Transformer:
 
 def loss_on(model: Transformer, inputs: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of the next character: (B, T), (B, T) to one number."""
-    return F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())      # (B, T, V) -> (B T, V)
+    return token_loss(model(inputs), targets)
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ from helpers import corpora
 from helpers.counting import parameters
 from helpers.optimizer_runs import characters
 from helpers.token_data import TokenStream
-from helpers.training import TrainConfig, evaluate, train
+from helpers.training import TrainConfig, train
+from helpers.training_view import Silent
 from helpers.transformer import Config, Transformer
 
 CONTEXT, BATCH, STEPS, HELD_OUT = 64, 16, 400, 32_768
@@ -25,19 +26,6 @@ WIDTHS = (16, 24, 32, 48, 64, 96, 128)                      # channels
 LENGTHS = (5_000, 20_000, 80_000, 300_000, 900_000)         # characters of text
 MIDDLE = 64                                                 # the width at which texts are compared
 LOOKS = 10                                                  # at held-out text, in a training
-
-
-class Quiet:
-    """Looks on without a word, and never stops a training: for runs that have a progress bar of their own."""
-
-    class stopping:
-        is_set = staticmethod(lambda: False)
-
-    def step(self, model: Transformer, history: Any, steps: int) -> None:
-        """Nothing."""
-
-    def close(self, model: Transformer, history: Any) -> None:
-        """Nothing."""
 
 
 def config(width: int) -> Config:
@@ -74,7 +62,7 @@ def run(width: int, characters_read: int, seed: int, steps: int = STEPS) -> dict
     data, held_out = text()
     model = new_model(width, seed)
     history = train(model, TokenStream(data.ids[:characters_read]), settings(steps, seed), held_out=held_out,
-                    watch=Quiet())
+                    watch=Silent())
     last = history.losses[-50:]
     return {"width": width, "characters_read": characters_read, "seed": seed, "steps": steps,
             "parameters": inner(width), "loss": round(sum(last) / len(last), 4),

@@ -112,6 +112,19 @@ class LiveView:
         return charts.lines(series, title, "step", "loss a token, in nats", points=points)
 
 
+class Silent:
+    """A watcher that shows nothing and stops nothing: such a training is one step of somebody else's progress bar."""
+
+    def __init__(self):
+        self.stopping = threading.Event()
+
+    def step(self, model: Transformer, history: History, steps: int) -> None:
+        """Say nothing."""
+
+    def close(self, model: Transformer, history: History) -> None:
+        """Say nothing."""
+
+
 def heard_while_busy(widget: ipywidgets.Widget) -> None:
     """Let a widget's events come in while its cell runs, where the front end sends them to a subshell, a second thread.
 

@@ -8,7 +8,6 @@
 import copy
 import functools
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -21,6 +20,7 @@ from helpers.tales import Followed, Request, Tale
 from helpers.token_data import Data, Examples, Mixed, TokenStream
 from helpers.tokenizer import BPETokenizer
 from helpers.training import History, TrainConfig, evaluate, token_loss, train
+from helpers.training_view import Silent
 from helpers.transformer import Transformer
 
 KINDS = ("instructions", "requests too", "stories", "instructions, mixed", "Shakespeare", "Shakespeare, mixed",
@@ -89,19 +89,6 @@ def tune(kind: str, rate: float = 1.0, seed: int = 0, optimizer: str = "muon", r
         config = replace(config, learning_rate=rate * ADAMW_RATE)
     train(tuned, data(kind), config, watch=Silent())
     return lora.merge(tuned).eval()
-
-
-class Silent:
-    """A watcher that shows nothing: such a training is one step of somebody else's progress bar."""
-
-    def __init__(self):
-        self.stopping = threading.Event()
-
-    def step(self, model: Transformer, history: History, steps: int) -> None:
-        """Say nothing."""
-
-    def close(self, model: Transformer, history: History) -> None:
-        """Say nothing."""
 
 
 # What came of it ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 
 from helpers import training_view
 from helpers.training import History, TokenStream, TrainConfig, train
-from helpers.training_view import LiveView, due, smoothed
+from helpers.training_view import LiveView, Silent, due, smoothed
 from tests.kernel import Kernel
 from tests.training_script import IDS, small_model
 
@@ -51,6 +51,11 @@ def test_the_stop_button_ends_the_training_after_its_step(shown):
     view.open = open_and_click
     history = train(small_model(), DATA, TrainConfig(steps=30, batch=4), watch=view)
     assert history.step == 2 and history.stopped == "stopped after step 2 of 30"     # clicked when step 1 was shown
+
+
+def test_a_silent_watcher_shows_nothing_and_stops_nothing(shown, capsys):
+    assert train(small_model(), DATA, TrainConfig(steps=5, batch=4), watch=Silent()).step == 5
+    assert shown == [] and capsys.readouterr() == ("", "")
 
 
 def test_a_view_can_be_used_again_after_a_stop(shown):
