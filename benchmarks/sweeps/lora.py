@@ -16,8 +16,8 @@ RATES = (0.1, 0.3, 1.0, 3.0, 10.0)              # times the usual, which is anot
 
 
 def points() -> Iterator[dict]:
-    """Rank (0: all weights), rate, steps and seed, and the losses; of the long ones also the shares of 40 requests whose
-    hero, object, ending the answer has (`who`, `object`, `ending`), and that it fulfils (`ok`).
+    """Rank (0: all weights), rate, steps and seed, and the losses; of the long ones also the shares of 40 requests
+    whose hero, object, ending the answer has (`who`, `object`, `ending`), and that it fulfils (`ok`).
     """
     torch.set_num_threads(1)                    # so small a model: a second thread would mostly wait
     for rank, rate in itertools.product((0, 8), RATES):
