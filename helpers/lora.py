@@ -5,7 +5,7 @@
     file = adapter(model)               # their numbers alone: small enough to keep many
     merge(model)                        # or add them to the matrices: the model as before, with other numbers
 
-A detour takes C numbers to `rank` and from there to the matrix's output. Lesson 05f builds it.
+A detour takes C numbers to `rank` and from there to the matrix's output. Lesson 05g builds it.
 """
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class LoRA(nn.Module):
     linear: what stays; its numbers are no longer trained. rank: how many numbers pass through the detour.
     alpha: how loud the detour is. A begins random, B at zero, so that at first nothing is changed.
     seed: of A, which is drawn on the CPU. Raises ValueError for a rank that the matrix cannot have, or an alpha not
-    above 0. Lesson 05f builds it.
+    above 0. Lesson 05g builds it.
     """
 
     def __init__(self, linear: nn.Linear, rank: int, alpha: float, seed: int = 0):
@@ -48,7 +48,7 @@ class LoRA(nn.Module):
 
 def add_lora(model: nn.Module, rank: int, alpha: float = 16.0, names: Sequence[str] = EVERYWHERE,
              seed: int = 0) -> list[str]:
-    """Put a detour beside each linear layer of these names, and freeze all else. Lesson 05f builds it.
+    """Put a detour beside each linear layer of these names, and freeze all else. Lesson 05g builds it.
 
     names: the last part of a layer's name, such as "qkv". seed: the first detour's; each has its own.
     Returns the full names of the layers, such as "blocks.0.attention.qkv". Raises ValueError, before anything is
@@ -71,7 +71,7 @@ def add_lora(model: nn.Module, rank: int, alpha: float = 16.0, names: Sequence[s
 
 
 def merge(model: nn.Module) -> nn.Module:
-    """Add each detour to its matrix and take it out: all is trained again. Returns the model. Lesson 05f builds it."""
+    """Add each detour to its matrix and take it out: all is trained again. Returns the model. Lesson 05g builds it."""
     for name, detour in detours(model).items():
         replace_module(model, name, detour.merged())
     return model.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Pictures of lessons 05e and 05f: which tokens a loss counts, and answers side by side with what they fulfil.
+"""Pictures of lessons 05e to 05g: which tokens a loss counts, and answers side by side with what they fulfil.
 
     counted({"one example": (pieces, counts)}, "Only the answer counts")
     answers("Write a happy story about a fox and a kite.", {"base": (text, followed)}, "Two answers")

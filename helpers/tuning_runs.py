@@ -1,4 +1,4 @@
-"""Many short fine-tunings of the Storyteller's base: what lessons 05e and 05f measure, and what their sweeps store.
+"""Many short fine-tunings of the Storyteller's base: what lessons 05e to 05g measure, and what their sweeps store.
 
     base, tokenizer = helpers.pretrained.storyteller("base")
     tuned = tune("instructions", seed=0)        # a copy of the base, trained on for 40 steps
@@ -114,7 +114,7 @@ def pattern_distance(one: Tensor, other: Tensor) -> Tensor:
     """Total variation between attention patterns: the share of its attention that a query has moved elsewhere.
 
     Half of the sum of the absolute differences, over the keys; then the mean over the queries but the first, which has
-    no choice. one, other: (..., T, T), each row adding up to 1. Returns (...), from 0 to 1. Lesson 05e builds it.
+    no choice. one, other: (..., T, T), each row adding up to 1. Returns (...), from 0 to 1. Lesson 05f builds it.
     Raises ValueError for different shapes, and for fewer than two tokens.
     """
     if one.shape != other.shape or one.shape[-1] < 2:

@@ -1,4 +1,4 @@
-"""Pictures of lessons 05e and 05f: they say in words what they show, and refuse what cannot be read."""
+"""Pictures of lessons 05e to 05g: they say in words what they show, and refuse what cannot be read."""
 import io
 
 import pytest

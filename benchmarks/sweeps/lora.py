@@ -1,4 +1,4 @@
-"""Lesson 05f: the base tuned on instructions by adapters and by all its weights, both with AdamW: shortly at several
+"""Lesson 05g: the base tuned on instructions by adapters and by all its weights, both with AdamW: shortly at several
 learning rates, then for longer at the best of these and six ranks.
 """
 import itertools

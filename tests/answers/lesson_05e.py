@@ -1,4 +1,4 @@
-"""Other right answers to the exercises of lessons 05e and 05f."""
+"""Other right answers to the exercises of lessons 05e to 05g."""
 import torch
 
 
