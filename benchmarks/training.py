@@ -22,8 +22,8 @@ GOAL = 1.88
 REPETITIONS = 3
 NANOGPT = Config(vocabulary=65, context=64, d_model=128, layers=4, heads=4, norm="layernorm", mlp="gelu",
                  positions="learned")
-OURS = Config(vocabulary=65, context=64, d_model=128, layers=3, heads=4, mlp="relu2", qk_norm=True)
-RECIPE = TrainConfig(steps=200, batch=32, warmup=10)
+OURS = Config(vocabulary=65, context=64, d_model=128, layers=2, heads=4, mlp="relu2", qk_norm=True)
+RECIPE = TrainConfig(steps=260, batch=24, warmup=10, learning_rate=0.02, muon_learning_rate=0.018)
 LARGE = Config(vocabulary=65, context=256, d_model=384, layers=6, heads=6, norm="layernorm", mlp="gelu_tanh",
                positions="learned", bias=True)
 
