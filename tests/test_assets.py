@@ -105,12 +105,17 @@ def test_two_processes_at_once_both_get_whole_files(cache, wheel):
     assert names(cache) == ["tale.txt", "tale.txt.checked"]
 
 
+def heard_again() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 def test_an_interrupted_download_leaves_nothing_and_the_next_completes(cache, wheel, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:                          # an index that never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         environment = os.environ | {"PIP_INDEX_URL": address, "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": ""}
-        process = subprocess.Popen(command(wheel), env=environment, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command(wheel), env=environment, stderr=subprocess.PIPE,
+                                   preexec_fn=heard_again)      # a shell's job in the background ignores SIGINT
         silent.settimeout(60)
         connection, _ = silent.accept()                                             # pip is waiting now
         assert [name.startswith("fetching-") for name in names(cache)] == [True]
