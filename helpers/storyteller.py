@@ -81,16 +81,19 @@ def deciding_data(tokenizer: BPETokenizer, stories: int = REQUESTS, split: str =
 
     How a story ends was asked for, and is decided there: by one token in 150. Among all others, its slope drowns.
     """
-    rows = []
-    for tale in tell(stories, seed=1, split=split):
-        read = request_ids(tokenizer, tale.request.text) + tokenizer.encode(tale.text[:tale.turn_at])
-        rows.append(([*read, *tokenizer.encode(tale.text[tale.turn_at:])[:3]], len(read)))
-    return Examples(rows)
+    return Examples([to_the_turn(tokenizer, tale, tale.request.text, 3)
+                     for tale in tell(stories, seed=1, split=split)])
 
 
-def both(tokenizer: BPETokenizer, stories: int = REQUESTS) -> Mixed:
+def to_the_turn(tokenizer: BPETokenizer, tale: Tale, request: str, tokens: int) -> tuple[list[int], int]:
+    """A request, a story and so many tokens of its turn, and how many tokens come before these: a row of `Examples`."""
+    read = request_ids(tokenizer, request) + tokenizer.encode(tale.text[:tale.turn_at])
+    return read + tokenizer.encode(tale.text[tale.turn_at:])[:tokens], len(read)
+
+
+def both(answers: Examples, deciding: Examples) -> Mixed:
     """Answers, and in three quarters of each batch the deciding words alone, which would else be forgotten."""
-    return Mixed(instruction_data(tokenizer, stories), deciding_data(tokenizer, 3 * stories), share=0.75)
+    return Mixed(answers, deciding, share=0.75)
 
 
 def request_ids(tokenizer: BPETokenizer, request: str) -> list[int]:

@@ -161,7 +161,7 @@ def tell(draw: Callable[[], float], held_out: bool, *, who: Cast | None = None, 
     where = words["spot"] if "{spot}" in template or "{spot}" in start else None
     opening = start.format_map(words)
     text = f"{opening} {capital(template.format_map(words))}"
-    turn_at = len(f"{opening} {' '.join(filter(None, parts[:-1])).format_map(words)}".rstrip())
+    turn_at = len(text) - len(parts[-1].format_map(words)) - 1              # before the space that leads to it
     facts = Facts(plot.name, hero, other, thing, place, holder, ending, where, it, numbers)
     asked = request(facts, "{at}" in template or "{at}" in start, words, pick)
     return Tale(text, facts, asked, len(opening), turn_at)

@@ -192,27 +192,25 @@ def asked_both_ways(n: int) -> tuple[Examples, Examples]:
     """
     _, tokenizer = base()
     told = corpora.tales(n, seed=5, split="held_out")
-    ways = []
-    for words in (lambda tale: tale.request.text, lambda tale: asks_otherwise(tale.request)):
-        read = [storyteller.request_ids(tokenizer, words(tale)) + tokenizer.encode(tale.text[:tale.turn_at])
-                for tale in told]
-        ways.append(Examples([(ids + tokenizer.encode(tale.text[tale.turn_at:])[:12], len(ids))
-                              for ids, tale in zip(read, told, strict=True)]))
-    return ways[0], ways[1]
+    own, other = ([storyteller.to_the_turn(tokenizer, tale, words(tale.request), 12) for tale in told]
+                  for words in (lambda request: request.text, asks_otherwise))
+    return Examples(own), Examples(other)
 
 
 @torch.no_grad()
 def heard(model: Transformer, n: int = 120) -> float:
     """How much more probable a story's turn is when its own ending was asked for than when the other was.
 
-    In nats, the mean of n unread stories, each told up to its turn: 0 for a model that does not listen.
+    In nats, the mean of n unread stories, each told up to its turn: 0 for a model that does not listen. The model is
+    left in the mode it was in.
     """
+    was_training, losses = model.training, []
     model.eval()
-    losses = []
     for way in asked_both_ways(n):
         inputs, targets = next(iter(way.in_order(n, model.config.context)))                 # (n, T)
         device = model.embed.weight.device
         losses.append(token_loss(model(inputs.to(device)), targets.to(device), reduction="none").sum(dim=1))    # (n,)
+    model.train(was_training)
     return float((losses[1] - losses[0]).mean())
 
 
@@ -224,7 +222,6 @@ def listening(model: Transformer, data: Data, config: TrainConfig, every: int = 
         def step(self, model: Transformer, history: History, steps: int) -> None:
             if history.step % every == 0:
                 found.append((history.step, heard(model)))
-                model.train()
 
     train(model, data, config, watch=Listener())
     return found

@@ -50,7 +50,8 @@ def test_deciding_data_asks_for_the_first_words_of_the_turn_alone(tokenizer):
 
 
 def test_a_quarter_of_the_batches_of_both_are_whole_answers(tokenizer):
-    _, targets = storyteller.both(tokenizer, 40).batch(0, 32, 256, 0)
+    data = storyteller.both(storyteller.instruction_data(tokenizer, 40), storyteller.deciding_data(tokenizer, 120))
+    _, targets = data.batch(0, 32, 256, 0)
     counts = (targets != IGNORE).sum(dim=1)
     assert bool((counts[:8] > 40).all()) and counts[8:].tolist() == [3] * 24
 

@@ -536,4 +536,3 @@ def test_bfloat16_trains_nearly_as_float32_and_keeps_the_weights_in_float32():
     whole = train(small_model(), DATA, settings())
     assert half.losses == pytest.approx(whole.losses, abs=0.02) and half.losses != whole.losses
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-

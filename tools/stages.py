@@ -30,9 +30,11 @@ def make(folder: Path, work: Path, shorter: int = 1) -> dict[str, dict[str, floa
     held_out = tell(storyteller.HELD_OUT // shorter, seed=2, split="held_out")
     model, scores = storyteller.new_model(tokenizer), {}
     requests = 3 * storyteller.REQUESTS // shorter
+    answers = storyteller.instruction_data(tokenizer, requests)
+    deciding = storyteller.deciding_data(tokenizer, 3 * requests)
     trainings = {"base": [(storyteller.BASE, storyteller.base_data(tokenizer, 3 * storyteller.STORIES // shorter))],
-                 "instructed": [(storyteller.DECIDING, storyteller.deciding_data(tokenizer, 3 * requests)),
-                                (storyteller.BOTH, storyteller.both(tokenizer, requests))]}
+                 "instructed": [(storyteller.DECIDING, deciding),
+                                (storyteller.BOTH, storyteller.both(answers, deciding))]}
     for stage, parts in trainings.items():
         for number, (config, data) in enumerate(parts):
             config = replace(config, steps=storyteller.SHIPPED * config.steps // shorter,

@@ -24,9 +24,10 @@ def points() -> Iterator[dict]:
     """
     torch.set_num_threads(1)                    # so small a model: a second thread would mostly wait
     start, tokenizer = base()
-    data = {"answers": (storyteller.INSTRUCTED, storyteller.instruction_data(tokenizer, STORIES)),
+    answers = storyteller.instruction_data(tokenizer, STORIES)
+    data = {"answers": (storyteller.INSTRUCTED, answers),
             "deciding": (storyteller.DECIDING, storyteller.deciding_data(tokenizer, STORIES)),
-            "both": (storyteller.BOTH, storyteller.both(tokenizer, STORIES))}
+            "both": (storyteller.BOTH, storyteller.both(answers, storyteller.deciding_data(tokenizer, 3 * STORIES)))}
     yield {"way": "base", "steps": 0, "seed": 0, "step": 0, "heard": round(heard(start), 4)}
     trainings = [("answers", 50, 0)]
     for seed in SEEDS:
