@@ -74,7 +74,7 @@ def scores(model: Transformer, tokenizer: "BPETokenizer", pairs: Sequence[tuple[
         beginning = tokenizer.encode(pair[0])
         for side, ending in enumerate(map(tokenizer.encode, pair[1:])):
             rows.setdefault((*beginning, *ending[:-1]), []).append((number, side, ending))
-    found = torch.empty(2, len(pairs))
+    found = torch.zeros(2, len(pairs))
     order = sorted(rows, key=len)
     with bar(len(order), label, shown=shown) as step:
         for start in range(0, len(order), size):
@@ -82,11 +82,12 @@ def scores(model: Transformer, tokenizer: "BPETokenizer", pairs: Sequence[tuple[
             T = len(batch[-1])
             ids = torch.tensor([(*row, *[0] * (T - len(row))) for row in batch], device=model.embed.weight.device)
             hidden = model.hidden(ids)                                                                   # (B, T, C)
-            for row, vectors in zip(batch, hidden):
-                for number, side, ending in rows[row]:
-                    logits = model.head(vectors[len(row) - len(ending):len(row)]).float()      # (ending's tokens, V)
-                    chances = logits.log_softmax(dim=-1)[torch.arange(len(ending)), ending]
-                    found[side, number] = float(chances.sum())
+            endings = torch.tensor([(line, len(row) - len(ending) + n, token, side, number)
+                                    for line, row in enumerate(batch) for number, side, ending in rows[row]
+                                    for n, token in enumerate(ending)], device=hidden.device)
+            line, place, token, side, number = endings.T                                # (tokens of all endings,) each
+            chances = model.head(hidden[line, place]).float().log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
+            found.index_put_((side.cpu(), number.cpu()), chances.cpu(), accumulate=True)
             step(len(batch))
     return found[0], found[1]
 

@@ -1,4 +1,4 @@
-"""The held-out loss of a small model for three sizes of batch, after as much text and as many steps (lesson 05b).
+"""The held-out loss of a small model for three sizes of batch, after as much text and as many steps (lesson 05c).
 
 For each size and number of steps, AdamW at four rates with one seed; then at the best with five other seeds.
 """
