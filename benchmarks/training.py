@@ -117,7 +117,7 @@ def to_fluency() -> Row:
             raise AssertionError(f"{share:.1%} of the stories are consistent with seed {seed}, below {FLUENT:.0%}.")
         seconds.append(history.seconds)
     middle = sorted(seconds)[REPETITIONS // 2]
-    return Row(f"a Storyteller, from nothing to {FLUENT:.0%} of its stories consistent", f"{FLUENT_IN:g} seconds", "1/s",
+    return Row(f"a Storyteller, until {FLUENT:.0%} of its stories are consistent", f"{FLUENT_IN:g} seconds", "1/s",
                ours=1 / middle, theirs=1 / FLUENT_IN, ratios=tuple(FLUENT_IN / each for each in seconds), target=1.0)
 
 
