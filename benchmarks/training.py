@@ -8,6 +8,7 @@ package's own model (GPT-2's choices: layernorm, GELU, learned positions, biases
 """
 import time
 from dataclasses import replace
+from statistics import fmean, median
 
 import torch
 import torch.nn.functional as F
@@ -57,9 +58,8 @@ def to_the_goal(data: TokenStream, held_out: TokenStream) -> Row:
     for seed in range(REPETITIONS):
         mine, theirs = ours_to_goal(data, held_out, seed), nanogpt_to_goal(data, held_out, seed)
         times.append((mine, theirs))
-    speeds = sorted(1 / mine for mine, _ in times), sorted(1 / theirs for _, theirs in times)
     return Row(f"train to validation loss {GOAL} on tiny-shakespeare", "nanoGPT's README recipe for a CPU", "1/s",
-               ours=speeds[0][REPETITIONS // 2], theirs=speeds[1][REPETITIONS // 2],
+               ours=median(1 / mine for mine, _ in times), theirs=median(1 / theirs for _, theirs in times),
                ratios=tuple(theirs / mine for mine, theirs in times), target=5.0)
 
 
@@ -111,14 +111,13 @@ def to_fluency() -> Row:
     for seed in range(REPETITIONS):
         model = storyteller.new_model(tokenizer, seed)
         history = train(model, data, replace(storyteller.BASE, steps=FLUENT_STEPS, seed=seed))
-        scores = storyteller.fluency(model, tokenizer, unseen)
-        share = sum(score.ok for score in scores) / len(scores)
+        share = fmean(score.ok for score in storyteller.fluency(model, tokenizer, unseen))
         if share < FLUENT:
             raise AssertionError(f"{share:.1%} of the stories are consistent with seed {seed}, below {FLUENT:.0%}.")
         seconds.append(history.seconds)
-    middle = sorted(seconds)[REPETITIONS // 2]
     return Row(f"a Storyteller, until {FLUENT:.0%} of its stories are consistent", f"{FLUENT_IN:g} seconds", "1/s",
-               ours=1 / middle, theirs=1 / FLUENT_IN, ratios=tuple(FLUENT_IN / each for each in seconds), target=1.0)
+               ours=1 / median(seconds), theirs=1 / FLUENT_IN, ratios=tuple(FLUENT_IN / each for each in seconds),
+               target=1.0)
 
 
 def plain_step(model: torch.nn.Module, mover: torch.optim.Optimizer, inputs: Tensor, targets: Tensor) -> float:

@@ -74,22 +74,24 @@ def scores(model: Transformer, tokenizer: "BPETokenizer", pairs: Sequence[tuple[
         beginning = tokenizer.encode(pair[0])
         for side, ending in enumerate(map(tokenizer.encode, pair[1:])):
             rows.setdefault((*beginning, *ending[:-1]), []).append((number, side, ending))
-    found = torch.zeros(2, len(pairs))
+    device = model.embed.weight.device
+    found = torch.zeros(2, len(pairs), device=device)
     order = sorted(rows, key=len)
     with bar(len(order), label, shown=shown) as step:
         for start in range(0, len(order), size):
             batch = order[start:start + size]
             T = len(batch[-1])
-            ids = torch.tensor([(*row, *[0] * (T - len(row))) for row in batch], device=model.embed.weight.device)
+            ids = torch.tensor([(*row, *[0] * (T - len(row))) for row in batch], device=device)
             hidden = model.hidden(ids)                                                                   # (B, T, C)
             endings = torch.tensor([(line, len(row) - len(ending) + n, token, side, number)
                                     for line, row in enumerate(batch) for number, side, ending in rows[row]
-                                    for n, token in enumerate(ending)], device=hidden.device)
+                                    for n, token in enumerate(ending)], device=device)
             line, place, token, side, number = endings.T                                # (tokens of all endings,) each
-            chances = model.head(hidden[line, place]).float().log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
-            found.index_put_((side.cpu(), number.cpu()), chances.cpu(), accumulate=True)
+            costs = token_loss(model.head(hidden[line, place])[None], token[None], reduction="none")[0]
+            found.index_put_((side, number), -costs, accumulate=True)
             step(len(batch))
-    return found[0], found[1]
+    right, wrong = found.cpu()
+    return right, wrong
 
 
 @contextmanager
