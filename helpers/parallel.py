@@ -9,9 +9,10 @@ What was tested: two processes on a CPU (gloo), which train to the losses of one
 PyTorch's documentation of torchrun and DistributedDataParallel has it, and were not run; that each process chooses its
 own was tested without any.
 """
+import atexit
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
@@ -54,21 +55,25 @@ def own_device(device: torch.device) -> torch.device:
     return torch.device("cuda", number)
 
 
-@contextlib.contextmanager
-def processes(device: torch.device) -> Iterator[None]:
-    """Let the processes that torchrun started find each other while the block runs; otherwise do nothing.
+def join(device: torch.device) -> None:
+    """Let the processes that torchrun started find each other, for as long as this program runs; else do nothing.
 
+    Once for all trainings: a second group would look for the others where the first one had them. And a group must
+    outlive what `spread` made: whichever goes last takes gloo's threads with it, and DistributedDataParallel waits for
+    them with Python's lock in hand, which they need to let go of a tensor.
     device: where this process has its model.
     """
     if active() or not started_by_torchrun():
-        yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)                       # a model may have been put there without `own_device`
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
+    atexit.register(leave)
+
+
+def leave() -> None:
+    """End the group of processes, unless the program has done so itself."""
+    if active():
         dist.destroy_process_group()
 
 

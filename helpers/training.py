@@ -134,8 +134,8 @@ def train(model: Transformer, data: Data, config: TrainConfig, held_out: Data | 
     was_training = model.training
     own_bar = watch is None and parallel.rank() == 0
     try:
-        with (parallel.processes(model.embed.weight.device), held_interrupts() as stopping,
-              bar(config.steps, "Training", shown=own_bar) as advance):
+        parallel.join(model.embed.weight.device)
+        with held_interrupts() as stopping, bar(config.steps, "Training", shown=own_bar) as advance:
             advance(history.step)
             run = Run(model, data, config, movers, history, context)
             for number in range(history.step, config.steps):

@@ -169,9 +169,13 @@ def test_a_finished_training_is_not_trained_further(tmp_path):
 
 
 def start(folder, steps=12, wait=0.0, extra=()):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MKL_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, str(ROOT / "tests" / "training_script.py"), str(folder), str(steps),
-                             str(wait), *extra], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+                             str(wait), *extra], env=one_thread(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def one_thread():
+    """The environment of a script that takes one thread and finds `helpers`."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MKL_NUM_THREADS": "1"}
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
@@ -491,15 +495,19 @@ def test_settings_that_cannot_be_are_refused(change, words):
 # Processes, compilation, precision ------------------------------------------------------------------------------------
 
 
+def in_two_processes(script, *arguments):
+    """Start a script of tests/ with torchrun and wait for its end."""
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                           str(ROOT / "tests" / script), *map(str, arguments)],
+                          env=one_thread(), cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("accumulate", ["1", "3"])
 def test_two_processes_see_the_losses_of_one(tmp_path, accumulate):
     one = start(tmp_path / "one", extra=[accumulate])
     assert one.wait(timeout=120) == 0
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MKL_NUM_THREADS": "1"}
-    two = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                          str(ROOT / "tests" / "training_script.py"), str(tmp_path / "two"), "12", "0", accumulate],
-                         env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180)
-    assert two.returncode == 0, two.stderr[-2000:]
+    in_two_processes("training_script.py", tmp_path / "two", "12", "0", accumulate)
     alone = json.loads((tmp_path / "one" / "losses_0.json").read_text())
     first, second = (json.loads((tmp_path / "two" / f"losses_{rank}.json").read_text()) for rank in (0, 1))
     assert len(alone) == 12 and first == second
@@ -508,13 +516,16 @@ def test_two_processes_see_the_losses_of_one(tmp_path, accumulate):
 
 
 def test_a_stop_in_one_of_two_processes_stops_both_after_the_same_step(tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MKL_NUM_THREADS": "1"}
-    two = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                          str(ROOT / "tests" / "training_script.py"), str(tmp_path), "12", "0", "1", "4"],
-                         env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180)
-    assert two.returncode == 0, two.stderr[-2000:]
+    in_two_processes("training_script.py", tmp_path, "12", "0", "1", "4")
     assert [len(json.loads((tmp_path / f"losses_{rank}.json").read_text())) for rank in (0, 1)] == [5, 5]
     assert checkpoints.newest(tmp_path).step == 5
+
+
+def test_two_processes_train_many_models_in_one_program(tmp_path):
+    """A group of its own for each training hung now and then, most often at its end."""
+    in_two_processes("many_trainings_script.py", tmp_path)
+    first, second = ((tmp_path / f"losses_{rank}.txt").read_text() for rank in (0, 1))
+    assert first == second and first.count("[") == 21
 
 
 def test_compile_without_a_compiler_says_so_and_trains_on(monkeypatch, capsys):
