@@ -34,9 +34,9 @@ def answer_in(folder, exercise):
 @every_exercise
 def test_the_solution_passes(exercise):
     answer = answer_in("solutions", exercise)
-    started = time.perf_counter()
+    started = time.process_time()
     report = examine(exercise, answer)
-    assert time.perf_counter() - started < proof.SECONDS
+    assert time.process_time() - started < proof.SECONDS
     assert report.passed, report.text
     assert report.text.startswith(f"{exercise.id} {exercise.name}: passed. ")
 
