@@ -58,10 +58,10 @@ def own_device(device: torch.device) -> torch.device:
 def join(device: torch.device) -> None:
     """Let the processes that torchrun started find each other, for as long as this program runs; else do nothing.
 
-    Once for all trainings: a second group would look for the others where the first one had them. And a group must
-    outlive what `spread` made: whichever goes last takes gloo's threads with it, and DistributedDataParallel waits for
-    them with Python's lock in hand, which they need to let go of a tensor.
-    device: where this process has its model.
+    Once for all trainings: a second group would look for the others where the first one had them. And the group must
+    outlive what `spread` makes: whichever goes last ends gloo's threads, and DistributedDataParallel waits for them
+    holding the GIL, which they may need to free a tensor.
+    device: where this process has its first model; it decides between gloo and nccl.
     """
     if active() or not started_by_torchrun():
         return

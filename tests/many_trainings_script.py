@@ -1,4 +1,4 @@
-"""Trains twenty times in one program, in a folder, for a test that starts it in two processes."""
+"""Trains twenty models in one program and writes their losses into a folder; argument: the folder."""
 import os
 import sys
 from pathlib import Path

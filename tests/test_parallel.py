@@ -52,10 +52,16 @@ def test_more_processes_than_gpus_are_refused(gpus, torchrun, monkeypatch):
 def test_processes_meet_on_the_gpu_where_their_model_lies(gpus, torchrun, monkeypatch, device, backend, current):
     met, at_the_end = [], []
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda name: met.append((name, list(gpus))))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: met.append("left"))
     monkeypatch.setattr(atexit, "register", at_the_end.append)
     parallel.join(device)
     assert met == [(backend, current)]                      # the GPU first: NCCL works on the current one
-    assert at_the_end == [parallel.leave]
+    leave, = at_the_end
+    leave()
+    assert met == [(backend, current)]                      # a group that the program has ended itself is left alone
+    monkeypatch.setattr(parallel, "active", lambda: True)
+    leave()
+    assert met[-1] == "left"
 
 
 def test_a_question_to_all_processes_goes_from_the_device_of_the_model(monkeypatch):

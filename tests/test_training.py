@@ -522,7 +522,7 @@ def test_a_stop_in_one_of_two_processes_stops_both_after_the_same_step(tmp_path)
 
 
 def test_two_processes_train_many_models_in_one_program(tmp_path):
-    """A group of its own for each training hung now and then, most often at its end."""
+    """With a group of its own for each training, such a program failed or hung."""
     in_two_processes("many_trainings_script.py", tmp_path)
     first, second = ((tmp_path / f"losses_{rank}.txt").read_text() for rank in (0, 1))
     assert first == second and first.count("[") == 21
