@@ -1,0 +1,89 @@
+"""A reward model: it reads a request with an answer, and gives one number, the larger the better it would be liked.
+
+    reward = RewardModel(model)                                         # the Storyteller, with a head of one number
+    train_reward(reward, PairData(storyteller.pair_tokens(tokenizer, pairs)), PreferenceConfig(steps=60))
+    rewards(reward, ids, completion_mask)                               # (B,)
+
+Lesson 06 builds it. Sizes: B answers, T tokens of request and answer, C channels.
+"""
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.preference import PairData, PreferenceConfig, PreferenceHistory, by_length, learn
+from helpers.transformer import Transformer
+
+
+class RewardModel(nn.Module):
+    """A transformer that gives one number for an answer, read off at its last token (Stiennon et al., 2020).
+
+    model: what it begins as; it is copied. The head begins at zero, so that at first all answers are equally good.
+    Lesson 06 builds it.
+    """
+
+    def __init__(self, model: Transformer):
+        super().__init__()
+        self.model = copy.deepcopy(model).requires_grad_(True)
+        self.head = nn.Linear(model.config.d_model, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.head.to(model.embed.weight.device)
+
+    def forward(self, ids: Tensor, completion_mask: Tensor) -> Tensor:
+        """ids, completion_mask: (B, T) to rewards (B,)."""
+        places = torch.arange(ids.shape[1], device=ids.device)                      # (T,)
+        last = (completion_mask * places).argmax(dim=1)                             # (B,), the answer's last token
+        hidden = self.model.hidden(ids)                                             # (B, T, C)
+        return self.head(hidden[torch.arange(len(ids), device=ids.device), last])[:, 0]         # (B,)
+
+
+def reward_loss(chosen_rewards: Tensor, rejected_rewards: Tensor) -> Tensor:
+    """Minus the log of the probability that the chosen answer is taken (Bradley and Terry, 1952), for each pair, (B,).
+
+    chosen_rewards, rejected_rewards: (B,). That probability is the sigmoid of their difference. Lesson 06 builds it.
+    Raises ValueError for different shapes and for a reward that is no number.
+    """
+    if chosen_rewards.shape != rejected_rewards.shape:
+        raise ValueError(f"chosen_rewards has shape {tuple(chosen_rewards.shape)} and rejected_rewards "
+                         f"{tuple(rejected_rewards.shape)}; give the same, one number a pair.")
+    check_rewards(torch.cat([chosen_rewards.flatten(), rejected_rewards.flatten()]))
+    return -F.logsigmoid(chosen_rewards - rejected_rewards)
+
+
+def check_rewards(rewards: Tensor) -> None:
+    """Raise ValueError for rewards among which one is no finite number."""
+    bad = (~rewards.isfinite()).nonzero()
+    if len(bad):
+        at = int(bad[0, 0])
+        raise ValueError(f"rewards[{at}] is {float(rewards[at])}; a reward is a finite number. What did the reward "
+                         "function make of that answer?")
+
+
+def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) -> PreferenceHistory:
+    """Teach a reward model, in place, to give the chosen answers more than the rejected ones.
+
+    Raises ValueError for a pair that is longer than the model's context.
+    """
+    data.check(reward.model.config.context)
+    device = reward.head.weight.device
+
+    def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
+        chosen, rejected = reward(*(each.to(device) for each in data.tensors(numbers))).chunk(2)        # (B,) each
+        return reward_loss(chosen, rejected), chosen - rejected
+
+    return learn(reward, data, config, loss, "Reward model")
+
+
+@torch.no_grad()
+def pair_rewards(reward: RewardModel, data: PairData, pairs: int = 16) -> tuple[Tensor, Tensor]:
+    """The rewards of all chosen and of all rejected answers, (N,) each."""
+    data.check(reward.model.config.context)
+    was_training, device = reward.training, reward.head.weight.device
+    reward.eval()
+    found = torch.zeros(2, len(data.rows), device=device)
+    for numbers in by_length(data).split(pairs):
+        found[:, numbers] = reward(*(each.to(device) for each in data.tensors(numbers.tolist()))).view(2, -1)
+    reward.train(was_training)
+    return found[0], found[1]
