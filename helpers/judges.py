@@ -1,44 +1,59 @@
-"""Judges of stories: whether they have what a reader likes, found by other means than the readers of `labellers` use.
+"""Judges of stories: have they become what a reader likes? Counted by other means than the readers of `labellers` use.
 
-    taste(JUDGE_OF["Robin"], story)     # points, as in `labellers`, but counted here
-    win_rate(ones, others, points)      # share of pairs in which the one is better; half for equally good ones
+    robin(story)                        # points for the same three things, found in another way
+    win_rate(ones, others, robin)       # share of pairs in which the one is better; half of one where both are as good
 
-A labeller's own count would also be right about what a model does to fool it. So nothing here is shared with it.
+A labeller's own count would also be content with whatever a model does to please it. So the two share no code.
 """
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
-from helpers.tales_reading import sentences, sum_adds_up, plain, ending_of
+from helpers.tales_reading import ending_of, plain, sentences, sum_adds_up
 
-SPEAKS = {"said", "asked", "called", "cried", "thought"}
+SPEAKING = {"said", "asked", "called", "cried", "thought"}
 
 
-def spoken(story: str) -> float:
+def spoken(story: str) -> int:
     """Verbs of speaking, three at most."""
-    return min(sum(word in SPEAKS for word in plain(story).split()), 3)
+    return min(sum(word in SPEAKING for word in plain(story).split()), 3)
 
 
-def given(story: str) -> float:
-    """1 if a sentence tells that something was given to somebody, and not back."""
-    for sentence in sentences(story):
-        words = plain(sentence).split()
-        if "gave" in words:
-            rest = words[words.index("gave"):]
-            if "to" in rest and "back" not in rest:
-                return 1.0
-    return 0.0
+def given(story: str) -> bool:
+    """Whether a sentence tells that somebody gave something to somebody, and not back."""
+    told = [plain(sentence).split() for sentence in sentences(story)]
+    return any("to" in words[words.index("gave"):] and "back" not in words for words in told if "gave" in words)
 
 
-def counted(story: str) -> float:
-    """1 if two numbers are told and a third that should be their sum."""
-    return float(sum_adds_up(plain(story)) is not None)
+def counted(story: str) -> bool:
+    """Whether something is counted, then more of it, then all together; right or wrong."""
+    return sum_adds_up(plain(story)) is not None
 
 
 def robin(story: str) -> float:
-    return 1.5 * spoken(story) + 2 * given(story) + 2 * counted(story)
+    """Points of a story for Robin."""
+    return 1.5 * spoken(story) + 2.0 * given(story) + 2.0 * counted(story)
+
+
+def mood(story: str) -> float:
+    """1 for a story that ends happily, -1 for a sad one, 0 for one that shows no mood at its end."""
+    return {"happy": 1.0, "sad": -1.0, None: 0.0}[ending_of(story)]
+
+
+def brevity(story: str) -> float:
+    """Sentences, each counted as -1."""
+    return -float(len(sentences(story)))
+
+
+POINTS: dict[str, Callable[[str], float]] = {"Robin": robin, "cheerful": mood, "gloomy": lambda story: -mood(story),
+                                             "brief": brevity, "wordy": lambda story: -brevity(story)}
 
 
 def win_rate(ones: Sequence[str], others: Sequence[str], points: Callable[[str], float]) -> float:
-    """Share of pairs in which the first is better by these points; half of one where both are equally good."""
-    wins = [(points(one) > points(other)) + 0.5 * (points(one) == points(other))
-            for one, other in zip(ones, others, strict=True)]
-    return sum(wins) / len(wins)
+    """Share of pairs in which the first story has more points; half of one where both have as many.
+
+    Raises ValueError when there is no pair.
+    """
+    if not ones:
+        raise ValueError("ones is empty; give at least one story, and as many others.")
+    pairs = [(points(one), points(other)) for one, other in zip(ones, others, strict=True)]
+    return fmean((one > other) + 0.5 * (one == other) for one, other in pairs)

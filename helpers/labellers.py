@@ -2,7 +2,7 @@
 
     ROBIN.enjoyment(story)              # a number: the more, the better Robin likes it
     ROBIN.probability(one, other)       # that Robin takes the first of two
-    ROBIN.prefers(one, other, generator)
+    ROBIN.rank([one, other], generator)         # [1, 0]: Robin takes the other this time
 
 A reader adds up points for what is in a story, and then chooses as Bradley and Terry (1952) describe it: the larger the
 difference, the surer. What stands for what is counted in the plainest way, by words and marks. Whether a model has
@@ -10,7 +10,7 @@ become what a reader wants is judged elsewhere, in `judges`, by other means: the
 """
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -81,9 +81,16 @@ class Labeller:
             return 0.5 + 0.5 * ((difference > 0) - (difference < 0))
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, difference / self.noise))))
 
-    def prefers(self, one: str, other: str, generator: torch.Generator) -> bool:
-        """Whether this reader takes the first of two, drawn with that probability."""
-        return float(torch.rand((), generator=generator, dtype=torch.float64)) < self.probability(one, other)
+    def rank(self, stories: Sequence[str], generator: torch.Generator) -> list[int]:
+        """The numbers of the stories, the one liked best first, drawn by chance (Luce, 1959).
+
+        Each story's points get noise of its own, of Gumbel's kind; of two stories the first is then before the other
+        with just the `probability` above.
+        """
+        draws = torch.rand(len(stories), generator=generator, dtype=torch.float64)
+        noise = (-(-draws.log()).log() * self.noise).tolist() if self.noise else [0.0] * len(stories)
+        points = [self.enjoyment(story) + one for story, one in zip(stories, noise, strict=True)]
+        return sorted(range(len(stories)), key=lambda number: (-points[number], float(draws[number])))
 
     def with_noise(self, noise: float) -> "Labeller":
         """The same reader, surer or less sure."""

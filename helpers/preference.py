@@ -1,7 +1,7 @@
 """Preferences: which of two answers somebody likes better, and a model that learns from it by DPO.
 
     pairs = [Pair("Write a happy story about a fox and a kite.", chosen="Once ...", rejected="There was ...")]
-    data = PairData(storyteller.pair_tokens(tokenizer, pairs))
+    data = PairData(storyteller.pair_rows(tokenizer, pairs))
     history = train_dpo(model, data, PreferenceConfig(steps=60), beta=0.1)
 
 DPO needs no reward model; `reward` has one, and `ppo` and `grpo` are what a reward can move a model by. Names are those
@@ -25,6 +25,8 @@ from helpers.token_data import as_they_are, check_length, draw
 from helpers.training import TrainingStopped
 from helpers.transformer import Transformer
 from helpers.waiting import bar
+
+BETAS = (0.9, 0.95)             # of AdamW: short trainings have no time for a longer memory
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
     Raises TrainingStopped when a loss is no number any more; the model is then as it was before that step.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    mover = torch.optim.AdamW(trained, config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay)
+    mover = torch.optim.AdamW(trained, config.learning_rate, betas=BETAS, weight_decay=config.weight_decay)
     history, was_training = PreferenceHistory(), model.training
     model.train()
     try:
@@ -260,7 +262,7 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
             for step in range(config.steps):
                 losses, margins = loss(data.batch(step, config.batch, config.seed))             # (B,) each
                 move(trained, mover, losses.mean(), config.clip,
-                     config.learning_rate * schedule(step, config.steps, config.warmup), f"step {step + 1}", history)
+                     config.learning_rate * schedule(step, config.steps, config.warmup), step, history)
                 history.losses.append(float(losses.detach().mean()))
                 history.margins.append(float(margins.detach().mean()))
                 history.accuracies.append(float((margins > 0).float().mean()))
@@ -274,9 +276,9 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
     return history
 
 
-def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, clip: float, rate: float, where: str,
-         history: object) -> float:
-    """One step down the slope of a loss. Returns the length of the gradient, before it was cut to `clip`.
+def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, clip: float, rate: float, step: int,
+         history: object) -> None:
+    """Move parameters down the slope of a loss. clip: longest gradient. step: for the message, from 0.
 
     Raises TrainingStopped, before anything is moved, for a loss or a slope that is no finite number.
     """
@@ -285,8 +287,8 @@ def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, 
     length = float(nn.utils.clip_grad_norm_(trained, clip))
     if not (math.isfinite(float(loss.detach())) and math.isfinite(length)):
         mover.zero_grad(set_to_none=True)
-        raise TrainingStopped(f"the loss or its slope is no finite number at {where} (loss {float(loss.detach()):g}). "
-                              "The model is as it was before that step; lower learning_rate.", history)
+        raise TrainingStopped(f"the loss or its slope is no finite number at step {step + 1} (loss {float(loss.detach()):g}). "
+                              "The model is as it was before that step; lower the learning rate.", history)
     for group in mover.param_groups:
         group["lr"] = rate
     mover.step()

@@ -1,7 +1,7 @@
 """A reward model: it reads a request with an answer, and gives one number, the larger the better it would be liked.
 
     reward = RewardModel(model)                                         # the Storyteller, with a head of one number
-    train_reward(reward, PairData(storyteller.pair_tokens(tokenizer, pairs)), PreferenceConfig(steps=60))
+    train_reward(reward, PairData(storyteller.pair_rows(tokenizer, pairs)), PreferenceConfig(steps=60))
     rewards(reward, ids, completion_mask)                               # (B,)
 
 Lesson 06 builds it. Sizes: B answers, T tokens of request and answer, C channels.
@@ -33,10 +33,22 @@ class RewardModel(nn.Module):
 
     def forward(self, ids: Tensor, completion_mask: Tensor) -> Tensor:
         """ids, completion_mask: (B, T) to rewards (B,)."""
-        places = torch.arange(ids.shape[1], device=ids.device)                      # (T,)
-        last = (completion_mask * places).argmax(dim=1)                             # (B,), the answer's last token
         hidden = self.model.hidden(ids)                                             # (B, T, C)
-        return self.head(hidden[torch.arange(len(ids), device=ids.device), last])[:, 0]         # (B,)
+        rows = torch.arange(len(ids), device=ids.device)                            # (B,)
+        return self.head(hidden[rows, last_places(completion_mask)])[:, 0]          # (B,)
+
+    def values(self, ids: Tensor) -> Tensor:
+        """What stands at every token in place of the last one: (B, T) to (B, T), each read before its token.
+
+        So `values[:, t]` is what is expected when the tokens before t have been written and t has not; the first is 0.
+        """
+        after = self.head(self.model.hidden(ids))[..., 0]                           # (B, T)
+        return F.pad(after[:, :-1], (1, 0))                                         # (B, T)
+
+
+def last_places(completion_mask: Tensor) -> Tensor:
+    """Where the last token of each answer stands: (B, T) to (B,)."""
+    return completion_mask.int().cumsum(dim=1).argmax(dim=1)
 
 
 def reward_loss(chosen_rewards: Tensor, rejected_rewards: Tensor) -> Tensor:
@@ -74,6 +86,26 @@ def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) 
         return reward_loss(chosen, rejected), chosen - rejected
 
     return learn(reward, data, config, loss, "Reward model")
+
+
+def train_value(value: RewardModel, reward: RewardModel, data: PairData, config: PreferenceConfig) -> list[float]:
+    """Teach a value model, in place, to foresee at every token what the reward model will say at the last one.
+
+    Returns the mean squared error of each step, before it moved. config.batch counts pairs, both answers of which are
+    read. Raises ValueError for a pair that is longer than the model's context.
+    """
+    data.check(value.model.config.context)
+    device, errors = value.head.weight.device, []
+
+    def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
+        ids, completion_mask = (each.to(device) for each in data.tensors(numbers))
+        with torch.no_grad():
+            in_the_end = reward(ids, completion_mask)                               # (2 B,)
+        foreseen = value.values(ids)                                                # (2 B, T)
+        error = (foreseen - in_the_end[:, None])[completion_mask].square().mean()
+        return error, torch.zeros(1)
+
+    return learn(value, data, config, loss, "Value model").losses
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ import torch
 
 from helpers import sampling, tales
 from helpers.corpora import tales as tell
+from helpers.preference import Pair
 from helpers.tales import ASSISTANT, END, USER, Tale
 from helpers.token_data import Examples, Mixed, TokenStream
 from helpers.tokenizer import BPETokenizer
@@ -99,6 +100,17 @@ def both(answers: Examples, deciding: Examples) -> Mixed:
 def request_ids(tokenizer: BPETokenizer, request: str) -> list[int]:
     """A request as an instructed Storyteller expects it: user token, request, assistant token."""
     return [tokenizer.special_tokens[USER], *tokenizer.encode(request), tokenizer.special_tokens[ASSISTANT]]
+
+
+def pair_rows(tokenizer: BPETokenizer, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int], list[int]]]:
+    """Pairs of stories as tokens: request, chosen story, rejected story, as `PairData` takes them.
+
+    Special tokens in a story are taken as such: now and then a model writes one where it should not.
+    """
+    def story(text: str) -> list[int]:
+        return [*tokenizer.encode(text, allowed_special=set(tokenizer.special_tokens)), tokenizer.special_tokens[END]]
+
+    return [(request_ids(tokenizer, pair.prompt), story(pair.chosen), story(pair.rejected)) for pair in pairs]
 
 
 def write(model: Transformer, tokenizer: BPETokenizer, prompts: Sequence[list[int]], temperature: float = 0.0,

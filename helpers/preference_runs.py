@@ -1,0 +1,142 @@
+"""What lessons 06 to 06d measure, and what their sweeps store: the Storyteller with Robin's taste, in every way.
+
+    groups = written(480, answers=2)                # requests, each with answers by the instructed Storyteller
+    pairs = ranked(groups, ROBIN)                   # which of them a reader takes
+    model = copy.deepcopy(instructed()[0])
+    train_dpo(model, data(pairs), DPO, beta=0.3)
+    judged(model)                                   # win rate over the instructed model, distance from it, consistency
+"""
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import torch
+
+from helpers import corpora, judges, pretrained, storyteller, tales, tuning_runs
+from helpers.labellers import ROBIN, Labeller
+from helpers.ppo import PPOConfig, rollout
+from helpers.preference import Pair, PairData, PreferenceConfig
+from helpers.reward import RewardModel, pair_rewards, train_reward, train_value
+from helpers.tales import Request
+from helpers.tokenizer import BPETokenizer
+from helpers.transformer import Transformer
+from helpers.waiting import bar
+
+PAIRS, HELD_OUT_PAIRS = 480, 160
+REWARD = PreferenceConfig(steps=90, batch=16, learning_rate=2e-3, warmup=5)         # three times through PAIRS
+VALUE = PreferenceConfig(steps=60, batch=8, learning_rate=1e-3)
+PPO = PPOConfig(steps=20, beta=0.1)
+AT_ONCE = 120                                       # stories that are written side by side
+
+
+@dataclass(frozen=True)
+class Group:
+    """A request and several answers to it."""
+    request: Request
+    answers: tuple[str, ...]
+
+
+@functools.cache
+def instructed() -> tuple[Transformer, BPETokenizer]:
+    """The instructed Storyteller, never changed, and its tokenizer."""
+    model, tokenizer = pretrained.storyteller("instructed")
+    return model.requires_grad_(False), tokenizer
+
+
+def fresh() -> Transformer:
+    """A copy of the instructed Storyteller, to be trained."""
+    return copy.deepcopy(instructed()[0]).requires_grad_(True)
+
+
+def stories(model: Transformer, requests: Sequence[Request], seed: int = 0) -> list[str]:
+    """One answer to each request, at temperature 1. seed: answer i is drawn with seed + i."""
+    _, tokenizer = instructed()
+    prompts, told = [storyteller.request_ids(tokenizer, request.text) for request in requests], []
+    with bar(len(prompts), "Writing", " stories") as advance:
+        for first in range(0, len(prompts), AT_ONCE):
+            part = prompts[first:first + AT_ONCE]
+            told += storyteller.write(model, tokenizer, part, temperature=1.0, seed=seed + first)
+            advance(len(part))
+    return told
+
+
+def asked(n: int, seed: int = 31, split: str = "train") -> list[Request]:
+    """n requests, none of which the Storyteller has been trained on. split: as in `corpora.tales`."""
+    return [tale.request for tale in corpora.tales(n, seed=seed, split=split)]
+
+
+def written(n: int, answers: int = 2, seed: int = 31, split: str = "train") -> list[Group]:
+    """n requests, each with several answers by the instructed Storyteller."""
+    requests = asked(n, seed, split)
+    told = stories(instructed()[0], [request for request in requests for _ in range(answers)], seed * 1_000_000)
+    return [Group(request, tuple(told[answers * i:answers * (i + 1)])) for i, request in enumerate(requests)]
+
+
+def ranked(groups: Sequence[Group], reader: Labeller = ROBIN, seed: int = 0, pairs: int = 1) -> list[Pair]:
+    """What a reader takes: of each group the best answer with the worst, then the second best with the second worst.
+
+    pairs: how many of a group. Pairs of equal answers are left out.
+    """
+    generator, found = torch.Generator().manual_seed(seed), []
+    for group in groups:
+        order = reader.rank(group.answers, generator)
+        for place in range(pairs):
+            chosen, rejected = group.answers[order[place]], group.answers[order[-1 - place]]
+            if chosen != rejected:
+                found.append(Pair(group.request.text, chosen, rejected))
+    return found
+
+
+def data(pairs: Sequence[Pair]) -> PairData:
+    """Pairs as tokens."""
+    return PairData(storyteller.pair_rows(instructed()[1], pairs))
+
+
+def fitted_reward(pairs: Sequence[Pair], seed: int = 0, config: PreferenceConfig = REWARD) -> RewardModel:
+    """A reward model that has learned from pairs; as many steps as take it three times through them."""
+    reward, learned_from = RewardModel(instructed()[0]), data(pairs)
+    steps = max(1, round(config.steps * len(pairs) / PAIRS))
+    train_reward(reward, learned_from, replace(config, steps=steps, warmup=min(config.warmup, steps), seed=seed))
+    return reward
+
+
+def agreement(reward: RewardModel, groups: Sequence[Group], reader: Labeller) -> tuple[float, float]:
+    """How often a reward model would agree with a reader's choice between two answers, and the most that anybody could.
+
+    Both are expectations: the reader's probabilities are known, so that no choice needs to be drawn.
+    """
+    pairs = [Pair(group.request.text, *group.answers[:2]) for group in groups]
+    first, second = pair_rewards(reward, data(pairs))
+    likely = torch.tensor([reader.probability(pair.chosen, pair.rejected) for pair in pairs], dtype=torch.float64)
+    agrees = torch.where((first > second).cpu(), likely, 1 - likely)
+    return float(agrees.mean()), float(torch.maximum(likely, 1 - likely).mean())
+
+
+# What has become of a model -------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def rivals(n: int) -> tuple[str, ...]:
+    """What the instructed Storyteller answers to n held-out requests: whom to win over."""
+    return tuple(stories(instructed()[0], asked(n, 2, "held_out"), seed=500_000))
+
+
+def judged(model: Transformer, n: int = 240, points: Callable[[str], float] = judges.robin,
+           seed: int = 700_000) -> dict[str, float]:
+    """A model beside the instructed one on n held-out requests: `win` rate, `kl` in nats a story, shares of stories
+    that are `consistent` and do what was `asked`, and the `words` of a story.
+    """
+    requests, told, kls = asked(n, 2, "held_out"), [], []
+    with bar(n, "Judging", " stories") as advance:
+        for first in range(0, n, AT_ONCE):
+            part = [request.text for request in requests[first:first + AT_ONCE]]
+            wrote = rollout(model, instructed()[0], instructed()[1], part, seed=seed + first)
+            told += wrote.completions
+            kls += wrote.kls.tolist()
+            advance(len(part))
+    return {"win": judges.win_rate(told, rivals(n), points), "kl": fmean(kls),
+            "consistent": fmean(tales.consistent("", story).ok for story in told),
+            "asked": fmean(tales.follows(request, story).ok for request, story in zip(requests, told, strict=True)),
+            "words": fmean(len(story.split()) for story in told)}
