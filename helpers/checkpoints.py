@@ -10,19 +10,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.transformer import Config, Transformer
 
 FILES = ("model.safetensors", "optimizer.safetensors")
+M = TypeVar("M", bound=nn.Module)
 KEPT = 2                        # the newest, and the one before in case the disk damages it
 
 
@@ -120,10 +121,10 @@ def restore(checkpoint: Checkpoint, model: Transformer, optimizers: Sequence[tor
     model.load_state_dict(load_file(checkpoint.folder / FILES[0]))
 
 
-def save_model(model: Transformer, file: str | Path, dtype: torch.dtype = torch.float32) -> None:
+def save_model(model: nn.Module, file: str | Path, dtype: torch.dtype = torch.float32) -> None:
     """Write a trained model alone, weights and Config in one safetensors file, whole or not at all.
 
-    dtype: torch.float16 takes half the room, and rounds each weight to three or four digits.
+    model: a Transformer, or another with a `config`. dtype: torch.float16 takes half the room, and rounds each weight to three or four digits.
     Raises CheckpointError when the file cannot be written; one that was there before stays.
     """
     file = Path(file)
@@ -139,16 +140,17 @@ def save_model(model: Transformer, file: str | Path, dtype: torch.dtype = torch.
         raise CheckpointError(f"{file} could not be written: {error}. Choose another place.") from error
 
 
-def load_model(file: str | Path, device: str | torch.device = "cpu") -> Transformer:
+def load_model(file: str | Path, device: str | torch.device = "cpu", make: Callable[[Config], M] = Transformer) -> M:
     """A model that `save_model` wrote, in float32, ready to be used or trained on.
 
+    make: a model of the kind that was written, from its Config, such as `RewardModel.new`.
     Raises CheckpointError for a file that is missing, damaged, or of another kind.
     """
     try:
         with safe_open(file, framework="pt") as content:
             config = Config(**json.loads(content.metadata()["config"]))
             weights = {name: content.get_tensor(name).float() for name in content.keys()}
-        model = Transformer(config)
+        model = make(config)
         model.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file} is no model that save_model wrote, or it is damaged ({error}); write it again."
@@ -156,7 +158,7 @@ def load_model(file: str | Path, device: str | torch.device = "cpu") -> Transfor
     return model.to(device).eval()
 
 
-def model_tensors(model: Transformer) -> dict[str, Tensor]:
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """A model's weights by name, on the CPU."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 

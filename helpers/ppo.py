@@ -161,7 +161,7 @@ class RLHistory:
     kls: list[float] = field(default_factory=list)          # of an answer, in nats
     entropies: list[float] = field(default_factory=list)    # of a token, in nats
     lengths: list[float] = field(default_factory=list)      # of an answer, in tokens
-    samples: list[str] = field(default_factory=list)        # the first answer
+    completions: list[list[str]] = field(default_factory=list)      # all answers
     stopped: str = ""                                       # why it ended early
 
     def note(self, written: Rollout, rewards: Tensor) -> None:
@@ -170,7 +170,7 @@ class RLHistory:
         self.kls.append(float(written.kls.mean()))
         self.entropies.append(written.entropy)
         self.lengths.append(float(written.completion_mask.sum(dim=1).float().mean()))
-        self.samples.append(written.completions[0])
+        self.completions.append(written.completions)
 
 
 def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], reward: RewardFunction,

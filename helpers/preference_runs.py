@@ -16,7 +16,7 @@ import torch
 
 from helpers import corpora, judges, pretrained, storyteller, tales, tuning_runs
 from helpers.labellers import ROBIN, Labeller
-from helpers.ppo import PPOConfig, rollout
+from helpers.ppo import PPOConfig, RLHistory, ppo, reward_of, rollout
 from helpers.preference import Pair, PairData, PreferenceConfig
 from helpers.reward import RewardModel, pair_rewards, train_reward, train_value
 from helpers.tales import Request
@@ -24,10 +24,11 @@ from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Transformer
 from helpers.waiting import bar
 
-PAIRS, HELD_OUT_PAIRS = 480, 160
+PAIRS, TEST_PAIRS, REQUESTS = 480, 160, 1_280
 REWARD = PreferenceConfig(steps=90, batch=16, learning_rate=2e-3, warmup=5)         # three times through PAIRS
 VALUE = PreferenceConfig(steps=60, batch=8, learning_rate=1e-3)
-PPO = PPOConfig(steps=20, beta=0.1)
+PPO = PPOConfig(steps=20, beta=0.06)
+JUDGED = 240                                        # held-out requests
 AT_ONCE = 120                                       # stories that are written side by side
 
 
@@ -57,7 +58,8 @@ def stories(model: Transformer, requests: Sequence[Request], seed: int = 0) -> l
     with bar(len(prompts), "Writing", " stories") as advance:
         for first in range(0, len(prompts), AT_ONCE):
             part = prompts[first:first + AT_ONCE]
-            told += storyteller.write(model, tokenizer, part, temperature=1.0, seed=seed + first)
+            told += storyteller.write(model, tokenizer, part, temperature=1.0, seed=seed + first,
+                                      longest=PPO.max_new_tokens)
             advance(len(part))
     return told
 
@@ -68,10 +70,15 @@ def asked(n: int, seed: int = 31, split: str = "train") -> list[Request]:
 
 
 def written(n: int, answers: int = 2, seed: int = 31, split: str = "train") -> list[Group]:
-    """n requests, each with several answers by the instructed Storyteller."""
+    """n requests, each with several answers by the instructed Storyteller. seed: others have other requests."""
     requests = asked(n, seed, split)
     told = stories(instructed()[0], [request for request in requests for _ in range(answers)], seed * 1_000_000)
     return [Group(request, tuple(told[answers * i:answers * (i + 1)])) for i, request in enumerate(requests)]
+
+
+def test_groups() -> list[Group]:
+    """Requests with two answers each that no reward model learns from."""
+    return written(TEST_PAIRS, seed=32)
 
 
 def ranked(groups: Sequence[Group], reader: Labeller = ROBIN, seed: int = 0, pairs: int = 1) -> list[Pair]:
@@ -102,6 +109,17 @@ def fitted_reward(pairs: Sequence[Pair], seed: int = 0, config: PreferenceConfig
     return reward
 
 
+def reward_point(learn: Sequence[Group], test: Sequence[Group], noise: float, seed: int) -> dict[str, float]:
+    """One training of a reward model on Robin's choices: how often it agrees with Robin on others, and the ceiling.
+
+    noise: Robin's. seed: of Robin's choices and of the training.
+    """
+    reader = ROBIN.with_noise(noise)
+    reward = fitted_reward(ranked(learn, reader, seed), seed)
+    found, ceiling = agreement(reward, test, reader)
+    return {"agreement": round(found, 4), "ceiling": round(ceiling, 4)}
+
+
 def agreement(reward: RewardModel, groups: Sequence[Group], reader: Labeller) -> tuple[float, float]:
     """How often a reward model would agree with a reader's choice between two answers, and the most that anybody could.
 
@@ -114,6 +132,20 @@ def agreement(reward: RewardModel, groups: Sequence[Group], reader: Labeller) ->
     return float(agrees.mean()), float(torch.maximum(likely, 1 - likely).mean())
 
 
+def fitted_value(reward: RewardModel, pairs: Sequence[Pair], config: PreferenceConfig = VALUE) -> RewardModel:
+    """A value model, begun as the reward model, that has learned to foresee its verdict on the answers of pairs."""
+    value = copy.deepcopy(reward)
+    train_value(value, reward, data(pairs), config)
+    return value
+
+
+def tuned_by_ppo(reward: RewardModel, value: RewardModel, config: PPOConfig = PPO) -> tuple[Transformer, RLHistory]:
+    """The instructed Storyteller, moved by PPO towards what a reward model likes. value: is copied."""
+    model, requests = fresh(), [request.text for request in asked(REQUESTS, seed=21)]
+    history = ppo(model, instructed()[1], requests, reward_of(reward), copy.deepcopy(value), config)
+    return model, history
+
+
 # What has become of a model -------------------------------------------------------------------------------------------
 
 
@@ -123,7 +155,7 @@ def rivals(n: int) -> tuple[str, ...]:
     return tuple(stories(instructed()[0], asked(n, 2, "held_out"), seed=500_000))
 
 
-def judged(model: Transformer, n: int = 240, points: Callable[[str], float] = judges.robin,
+def judged(model: Transformer, n: int = JUDGED, points: Callable[[str], float] = judges.robin,
            seed: int = 700_000) -> dict[str, float]:
     """A model beside the instructed one on n held-out requests: `win` rate, `kl` in nats a story, shares of stories
     that are `consistent` and do what was `asked`, and the `words` of a story.

@@ -20,7 +20,10 @@ from helpers.transformer import Config, Transformer
 if TYPE_CHECKING:
     import tokenizers
 
+    from helpers.reward import RewardModel
+
 STAGES = Path(__file__).with_name("stages")             # of the Storyteller
+STORYTELLER, REWARDS = ("base", "instructed", "preferred"), ("reward", "value")
 Read = Callable[[str], Tensor]          # gives the tensor of a name, as the file has it
 
 
@@ -75,14 +78,24 @@ def gpt2(source: str | Path = "gpt2", device: str | torch.device = "cpu") -> tup
 def storyteller(stage: str = "base", device: str | torch.device = "cpu") -> tuple[Transformer, BPETokenizer]:
     """The course's own small model at a stage of its training, with its tokenizer, as `helpers.storyteller` makes it.
 
-    stage: "base" goes on with stories of Tales; "instructed" answers requests for them. Stored in float16 beside this
-    file, float32 here; `python3 course.py stages` makes them again.
+    stage: "base" goes on with stories of Tales; "instructed" answers requests for them; "preferred" answers as Robin
+    likes it, by PPO. Stored in float16 beside this file, float32 here; `python3 course.py stages` makes them again.
     Raises ValueError for an unknown stage, and CheckpointError for a damaged file.
     """
-    known = sorted(file.stem for file in STAGES.glob("*.safetensors"))
-    if stage not in known:
-        raise ValueError(f"stage is {stage!r}; choose one of {', '.join(known)}.")
+    if stage not in STORYTELLER:
+        raise ValueError(f"stage is {stage!r}; choose one of {', '.join(STORYTELLER)}.")
     return load_model(STAGES / f"{stage}.safetensors", device), BPETokenizer.load(STAGES / "tokenizer.json")
+
+
+def reward_models(device: str | torch.device = "cpu") -> tuple["RewardModel", "RewardModel"]:
+    """A reward model that has learned Robin's taste, as `helpers.preference_runs` makes it, and its value model.
+
+    Raises CheckpointError for a damaged file.
+    """
+    from helpers.reward import RewardModel
+
+    reward, value = (load_model(STAGES / f"{name}.safetensors", device, RewardModel.new) for name in REWARDS)
+    return reward, value
 
 
 def download_gpt2(size: str) -> Path:

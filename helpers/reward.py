@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.preference import PairData, PreferenceConfig, PreferenceHistory, by_length, learn
-from helpers.transformer import Transformer
+from helpers.transformer import Config, Transformer
 
 
 class RewardModel(nn.Module):
@@ -30,6 +30,16 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.head.to(model.embed.weight.device)
+
+    @property
+    def config(self) -> Config:
+        """That of the transformer in it."""
+        return self.model.config
+
+    @classmethod
+    def new(cls, config: Config) -> "RewardModel":
+        """An untrained one, to load weights into."""
+        return cls(Transformer(config))
 
     def forward(self, ids: Tensor, completion_mask: Tensor) -> Tensor:
         """ids, completion_mask: (B, T) to rewards (B,)."""
@@ -78,7 +88,7 @@ def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) 
 
     Raises ValueError for a pair that is longer than the model's context.
     """
-    data.check(reward.model.config.context)
+    data.check(reward.config.context)
     device = reward.head.weight.device
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
@@ -94,7 +104,7 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
     Returns the mean squared error of each step, before it moved. config.batch counts pairs, both answers of which are
     read. Raises ValueError for a pair that is longer than the model's context.
     """
-    data.check(value.model.config.context)
+    data.check(value.config.context)
     device, errors = value.head.weight.device, []
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
@@ -111,7 +121,7 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
 @torch.no_grad()
 def pair_rewards(reward: RewardModel, data: PairData, pairs: int = 16) -> tuple[Tensor, Tensor]:
     """The rewards of all chosen and of all rejected answers, (N,) each."""
-    data.check(reward.model.config.context)
+    data.check(reward.config.context)
     was_training, device = reward.training, reward.head.weight.device
     reward.eval()
     found = torch.zeros(2, len(data.rows), device=device)

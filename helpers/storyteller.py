@@ -114,11 +114,11 @@ def pair_rows(tokenizer: BPETokenizer, pairs: Sequence[Pair]) -> list[tuple[list
 
 
 def write(model: Transformer, tokenizer: BPETokenizer, prompts: Sequence[list[int]], temperature: float = 0.0,
-          seed: int | None = 0) -> list[str]:
-    """What the model writes after each prompt, up to its end token. prompts: token ids."""
+          seed: int | None = 0, longest: int = LONGEST) -> list[str]:
+    """What the model writes after each prompt, up to its end token. prompts: token ids. longest: tokens at most."""
     model.eval()
     end = tokenizer.special_tokens[END]
-    written = sampling.generate(model, list(prompts), LONGEST, temperature=temperature, stop=[end], seed=seed)
+    written = sampling.generate(model, list(prompts), longest, temperature=temperature, stop=[end], seed=seed)
     return [tokenizer.decode(ids) for ids in written]
 
 
