@@ -7,7 +7,6 @@
 DPO needs no reward model; `reward` has one, and `ppo` and `grpo` are what a reward can move a model by. Names are those
 of TRL, the library most used for this. Sizes: B answers, T tokens of request and answer, C channels, V vocabulary.
 """
-import copy
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from helpers.counting import require
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import schedule
-from helpers.token_data import as_they_are, check_length, draw
+from helpers.token_data import as_they_are, draw
 from helpers.training import TrainingStopped
 from helpers.transformer import Transformer
 from helpers.waiting import bar

@@ -3,7 +3,7 @@
     side_by_side("Write a sad story about a fox.", {"one": (text, "3 points"), "other": (text, "1 point")}, "Which?")
 """
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from helpers.plots import INK, QUIET, Picture, in_style, new_figure, picture
 

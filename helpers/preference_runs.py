@@ -14,7 +14,7 @@ from statistics import fmean
 
 import torch
 
-from helpers import corpora, judges, pretrained, storyteller, tales, tuning_runs
+from helpers import corpora, judges, pretrained, storyteller, tales
 from helpers.labellers import ROBIN, Labeller
 from helpers.ppo import PPOConfig, RLHistory, ppo, reward_of, rollout
 from helpers.preference import Pair, PairData, PreferenceConfig

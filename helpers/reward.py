@@ -113,7 +113,9 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
             in_the_end = reward(ids, completion_mask)                               # (2 B,)
         foreseen = value.values(ids)                                                # (2 B, T)
         error = (foreseen - in_the_end[:, None])[completion_mask].square().mean()
-        return error, torch.zeros(1)
+        rows = torch.arange(len(ids), device=device)
+        chosen, rejected = foreseen[rows, last_places(completion_mask)].chunk(2)                # (B,) each
+        return error, chosen - rejected
 
     return learn(value, data, config, loss, "Value model").losses
 
