@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.lesson_06.masks import draw_mask
 
 
 def clipped_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, completion_mask: Tensor, clip: float) -> Tensor:
@@ -92,15 +93,11 @@ def draw_answers(draw: random.Random) -> list[tuple]:
     numbers = generator(draw)
     for B, T, clip, far in ((2, 3, 0.2, 0.5), (1, 5, 0.1, 0.5), (3, 4, 0.3, 1.0), (2, 7, 0.2, 0.05), (4, 5, 0.2, 0.8),
                             (3, 8, 0.4, 0.7), (5, 6, 0.1, 0.3), (4, 9, 0.2, 1.0), (6, 7, 0.25, 0.6)):
-        first = torch.tensor([draw.randint(1, T - 1) for _ in range(B)])
-        last = torch.tensor([draw.randint(int(start), T - 1) for start in first])
-        places = torch.arange(T)
         moved = far * torch.randn(B, T, generator=numbers)
         for edge in (math.log(1 - clip), math.log(1 + clip)):                    # no slope may hang on a rounding
             moved = torch.where((moved - edge).abs() < 0.01, edge + 0.02, moved)
         old_logps = -3 * torch.rand(B, T, generator=numbers)
-        cases.append((old_logps + moved, old_logps, torch.randn(B, T, generator=numbers),
-                      (places >= first[:, None]) & (places <= last[:, None]), clip))
+        cases.append((old_logps + moved, old_logps, torch.randn(B, T, generator=numbers), draw_mask(draw, B, T), clip))
     return cases
 
 
@@ -122,8 +119,8 @@ EXERCISE = Exercise(
                 "Both bugs are left. Take a token whose ratio is 1.5 and whose advantage is 1: which of the two gains "
                 "is taken? And which places enter the mean?"),
         Mistake(loses(larger),
-                "One bug is left: of the two gains you take the larger, and so the clip holds the wrong tokens. One that "
-                "has gone far enough must gain no more by going on: the smaller one."),
+                "One bug is left: of the two gains you take the larger, and so the clip holds the wrong tokens. One "
+                "that has gone far enough must gain no more by going on: the smaller one."),
         Mistake(loses(mean=over_all),
                 "One bug is left: requests and filling enter the mean. Only tokens of the answers were written by the "
                 "model: gain[completion_mask]."),
@@ -153,7 +150,7 @@ EXERCISE = Exercise(
         Mistake(loses(gain=clamped_gain),
                 "You clamp the gain. What is held is the ratio, before it meets the advantage."),
         Mistake(clipped_logarithms,
-                "You clamp the difference of the logarithms. What is held is the ratio: between 1 - clip and 1 + clip."),
+                "You clamp a difference of logarithms. What is held is the ratio, between 1 - clip and 1 + clip."),
         Mistake(loses(ratio=lambda logps, old_logps: logps / old_logps),
                 "You divide the logarithms. The ratio of two probabilities is exp of the difference of their "
                 "logarithms, as it was."),

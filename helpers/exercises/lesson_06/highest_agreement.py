@@ -44,7 +44,7 @@ def minds_order(answer) -> str | None:
     p = torch.tensor([0.9, 0.45, 0.5, 0.1, 0.7, 0.03])
     turned = torch.tensor([True, False, True, False, True, True])
     before, after = float(answer(p.clone())), float(answer(torch.where(turned, 1 - p, p)))
-    return None if abs(before - after) < 1e-5 else f"four of six pairs were turned round: {before:.4f} became {after:.4f}."
+    return None if abs(before - after) < 1e-5 else f"four of six pairs were turned: {before:.4f} became {after:.4f}."
 
 
 EXERCISE = Exercise(
@@ -58,7 +58,7 @@ EXERCISE = Exercise(
                 "Your guesser says the same for all pairs, the side that is taken more often. The best one decides for "
                 "each pair: first the larger of p and 1 - p, then the mean."),
         Mistake(lambda p: torch.maximum(p, 1 - p).max().item(),
-                "You give the easiest pair alone. Take the larger of p and 1 - p for each pair, and the mean of these."),
+                "You give the easiest pair alone. Take the larger of p and 1 - p for each pair, and their mean."),
         Mistake(mean_of(lambda p: torch.minimum(p, 1 - p)),
                 "That is how often the best guesser errs. How often is it right?"),
         Mistake(mean_of(lambda p: p ** 2 + (1 - p) ** 2),

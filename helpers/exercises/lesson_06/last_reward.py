@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.lesson_06.masks import draw_mask, first_places, last_places
 
 
 def last_reward(scores: Tensor, completion_mask: Tensor) -> Tensor:
@@ -16,14 +17,6 @@ def last_reward(scores: Tensor, completion_mask: Tensor) -> Tensor:
                 last = t
         rewards.append(row[last])
     return torch.stack(rewards)                                                  # (B,)
-
-
-def first_places(mask: Tensor) -> Tensor:
-    return mask.int().argmax(dim=1)                                              # (B,)
-
-
-def last_places(mask: Tensor) -> Tensor:
-    return first_places(mask) + mask.sum(dim=1) - 1                              # (B,)
 
 
 def reading(places: Callable[[Tensor], Tensor]) -> Callable:
@@ -42,10 +35,7 @@ def draw_answers(draw: random.Random) -> list[tuple]:
              (torch.tensor([[1.0, 2.0]]), torch.tensor([[False, True]]))]
     numbers = generator(draw)
     for B, T in ((3, 4), (2, 6), (4, 5), (5, 7), (3, 8), (6, 9), (4, 12), (7, 10)):
-        first = torch.tensor([draw.randint(1, T - 2) for _ in range(B)])
-        last = torch.tensor([draw.randint(int(start), T - 1) for start in first])
-        at = torch.arange(T)
-        cases.append((torch.randn(B, T, generator=numbers), (at >= first[:, None]) & (at <= last[:, None])))
+        cases.append((torch.randn(B, T, generator=numbers), draw_mask(draw, B, T)))
     return cases
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
+from helpers.exercises.lesson_06.masks import draw_mask, first_places, last_places
 
 
 def token_rewards(scores: Tensor, logps: Tensor, ref_logps: Tensor, completion_mask: Tensor, beta: float) -> Tensor:
@@ -18,14 +19,6 @@ def token_rewards(scores: Tensor, logps: Tensor, ref_logps: Tensor, completion_m
                 last = t
         rewards[b, last] += scores[b]
     return rewards
-
-
-def first_places(mask: Tensor) -> Tensor:
-    return mask.int().argmax(dim=1)                                              # (B,)
-
-
-def last_places(mask: Tensor) -> Tensor:
-    return first_places(mask) + mask.sum(dim=1) - 1                              # (B,)
 
 
 def at(places: Callable[[Tensor], Tensor]) -> Callable:
@@ -75,12 +68,8 @@ def draw_answers(draw: random.Random) -> list[tuple]:
     numbers = generator(draw)
     for B, T, beta in ((1, 3, 0.1), (2, 4, 1.0), (3, 5, 0.2), (2, 7, 0.5), (4, 6, 0.05), (3, 9, 2.0), (5, 8, 0.1),
                        (2, 5, 0.0), (6, 10, 0.3)):
-        first = torch.tensor([draw.randint(1, T - 2) for _ in range(B)])
-        last = torch.tensor([draw.randint(int(start), T - 1) for start in first])
-        places = torch.arange(T)
         logps, moved = -5 * torch.rand(B, T, generator=numbers), torch.randn(B, T, generator=numbers)
-        cases.append((torch.randn(B, generator=numbers) * 2, logps, logps + moved,
-                      (places >= first[:, None]) & (places <= last[:, None]), beta))
+        cases.append((torch.randn(B, generator=numbers) * 2, logps, logps + moved, draw_mask(draw, B, T), beta))
     return cases
 
 
@@ -146,8 +135,8 @@ EXERCISE = Exercise(
                 "You write into the log-probabilities that you were given: -=, or an index on the left. PPO still "
                 "needs them: make a new tensor."),
     ),
-    hints=("Two things that have nothing to do with each other, added up: what every token of the answer pays, and what "
-           "one token of each row gets. Which one is that?",
+    hints=("Two things that have nothing to do with each other, added up: what every token of the answer pays, and "
+           "what one token of each row gets. Which one is that?",
            "All tokens: rewards = -beta * (logps - ref_logps) * completion_mask. The last: last = (completion_mask * "
            "torch.arange(T)).argmax(dim=1), and rewards[torch.arange(B), last] += scores."),
     properties=(Property("an answer earns its score, less beta times its distance", loses_some),),

@@ -71,7 +71,8 @@ def partial(answer) -> str | None:
     still = answer(chosen.clone(), rejected.clone(), chosen.clone(), rejected.clone(), 0.4)
     if (one + other - 1).abs().max() < 1e-5 and (still - 0.5).abs().max() < 1e-5:
         return None
-    return f"both orders of a pair have {float((one + other)[0]):.4f} together, and the reference has {float(still[0]):.4f}."
+    return (f"both orders of a pair have {float((one + other)[0]):.4f} together, and the reference says "
+            f"{float(still[0]):.4f}.")
 
 
 EXERCISE = Exercise(

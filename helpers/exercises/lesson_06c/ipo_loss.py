@@ -112,7 +112,8 @@ EXERCISE = Exercise(
         Mistake(loses(h=lambda chosen, rejected, ref_chosen, ref_rejected: chosen - rejected),
                 "The reference is missing. What counts is how much an answer has gained since: its logp less that of "
                 "the reference."),
-        Mistake(loses(h=lambda chosen, rejected, ref_chosen, ref_rejected: chosen - rejected + ref_chosen - ref_rejected),
+        Mistake(loses(h=lambda chosen, rejected, ref_chosen, ref_rejected: (
+                    chosen - rejected + ref_chosen - ref_rejected)),
                 "You add the reference's difference. It is where the model began: take it off."),
         Mistake(loses(h=lambda chosen, rejected, ref_chosen, ref_rejected: chosen - ref_chosen),
                 "You look at the chosen answer alone. How much has the rejected one gained meanwhile? That is taken "
@@ -130,8 +131,8 @@ EXERCISE = Exercise(
         Mistake(returned,
                 "For a beta that cannot be, you return numbers, and nobody would notice. Raise ValueError."),
     ),
-    hints=("Begin with h, which DPO multiplies by beta. What is different is what is made of it: a distance to a goal. On "
-           "which side of the goal may the loss be 0?",
+    hints=("Begin with h, which DPO multiplies by beta. What is different is what is made of it: a distance to a goal. "
+           "On which side of the goal may the loss be 0?",
            "If beta <= 0, raise ValueError(...). Then h = (chosen_logps - ref_chosen_logps) - (rejected_logps - "
            "ref_rejected_logps), and the loss is (h - 1 / (2 * beta)) ** 2."),
     properties=(Property("too far costs as much as not far enough", prefers_a_side),),

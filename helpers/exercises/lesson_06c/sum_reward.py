@@ -151,8 +151,8 @@ EXERCISE = Exercise(
         Mistake(rewards(words=lambda story: re.findall("[A-Za-z]+", story)),
                 "\"Three\" at the beginning of a sentence is a number too. Make the story small first: story.lower()."),
         Mistake(rewards(words=lambda story: story.lower().split()),
-                "Commas and full stops stay on your words, as split() leaves them: \"seven.\" is not \"seven\". Take the "
-                "runs of letters: re.findall(\"[a-z]+\", story.lower())."),
+                "Commas and full stops stay on your words, as split() leaves them: \"seven.\" is not \"seven\". Take "
+                "the runs of letters: re.findall(\"[a-z]+\", story.lower())."),
         Mistake(rewards(words=lambda story: re.sub("[.,;:!?]", "", story.lower()).split(" ")),
                 "You split at single spaces, so that words on both sides of a line break are one. Take the runs of "
                 "letters: re.findall(\"[a-z]+\", story.lower())."),
