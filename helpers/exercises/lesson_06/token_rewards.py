@@ -93,6 +93,8 @@ EXERCISE = Exercise(
         Mistake(earns(put=lambda scores, mask: scores[:, None] * mask),
                 "Every token of the answer gets the score, so that a long answer earns it many times. Only the last "
                 "token does."),
+        Mistake(earns(put=lambda scores, mask: scores[:, None].expand(mask.shape)),
+                "Every place gets the score, as (B, 1) is added to (B, T). Only the last token of each answer does."),
         Mistake(earns(put=lambda scores, mask: scores[:, None] * mask / mask.sum(dim=1, keepdim=True)),
                 "You spread the score over the answer. It was given for the whole, and the last token earns it: which "
                 "token brought it is for gae to find out."),
