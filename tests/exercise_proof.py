@@ -13,7 +13,7 @@ from helpers.exercises.running import outcomes
 SECONDS = 2                                             # of the processor that a check may take
 OPENINGS = ("errors=", "latin-1", "encode ", "ord ")    # code with which a sentence may begin in small letters
 RUNGS = {                                               # where the ladder must end for an answer spoilt so
-    "None": "It returned None.", "wrong type": "not the right type.", "one dimension more": "the shape is not.",
+    "None": "It returned None", "wrong type": "not the right type.", "one dimension more": "the shape is not.",
     "another dtype": "the dtype is not.", "nan": "Not every number is finite.", "detached": "No gradient flows back",
     "changes": "It changes the input it was given.", "wrong on the last input alone": "the values are not, on 1 of ",
 }

@@ -93,6 +93,7 @@ def test_the_next_exercise_is_the_first_open_one():
     both = {"01_one": (DOUBLE,), "10_two_more": (dataclasses.replace(DOUBLE, id="10.1"),)}
     table = overview.rows(both, {"guesses": {}, "exercises": {"9.1": {"passed": True}}})
     assert [(row.lesson, row.title, row.done) for row in table] == [("01", "One", 1), ("10", "Two more", 0)]
+    assert overview.title("06c_dpo") == "DPO"
     assert overview.following(both, table) == ("1 of 2 exercises is done. Next: 10.1 Double, 1 minutes, in "
                                                "exercises/10_two_more.ipynb.")
 

@@ -236,6 +236,17 @@ def test_an_expected_error_must_be_raised():
     assert "SystemExit" in examine(exercise, lambda n: raise_exit()).text
 
 
+def test_what_must_be_refused_has_no_gradient():
+    def refuses(x, n):
+        if n < 0:
+            raise ValueError(f"n is {n}")
+        return x * n
+    exercise = Exercise("9.2", "times", "Times", 1, refuses, lambda draw: [(torch.ones(n * n), n) for n in (1, 2, -1)],
+                        (), ("a", "b"), refuses=ValueError, gradients=(0,))
+    assert examine(exercise, refuses).passed
+    assert "No gradient flows back" in examine(exercise, lambda x, n: refuses(x, n).detach()).text
+
+
 def test_an_error_of_the_oracle_is_ours():
     exercise = Exercise("9.2", "root", "Root", 1, lambda n: {}[n], lambda draw: [(1,)], (), ("a", "b"))
     with pytest.raises(KeyError):

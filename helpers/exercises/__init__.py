@@ -23,6 +23,8 @@ LESSONS = {                                                   # package -> its n
     "lesson_04": "04_transformer",
     "lesson_05": "05_training",
     "lesson_05e": "05e_fine_tuning",
+    "lesson_06": "06_preference_tuning",
+    "lesson_06c": "06c_dpo",
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from helpers.exercises.exercise import Exercise
 from helpers.waiting import in_notebook
 
+ABBREVIATIONS = {"dpo"}
 Progress = Mapping[str, Mapping[str, Mapping[str, Any]]]      # what helpers.progress.read() gives
 
 
@@ -45,9 +46,15 @@ def rows(lessons: Mapping[str, Sequence[Exercise]], kept: Progress) -> list[Row]
         measured = [guess for guess in mine if guess.get("outcome") is not None]
         notebook = named.get(lesson, "")
         done = [(one, kept["exercises"].get(one.id, {}).get("passed") is True) for one in lessons.get(notebook, ())]
-        table.append(Row(lesson, " ".join(notebook.split("_")[1:]).capitalize(), done, len(mine), len(measured),
+        table.append(Row(lesson, title(notebook), done, len(mine), len(measured),
                          sum(guess["outcome"] == guess["guess"] for guess in measured)))
     return table
+
+
+def title(notebook: str) -> str:
+    """The title of a notebook, as its file name has it: "Fine tuning" for "05e_fine_tuning", "DPO" for "06c_dpo"."""
+    words = " ".join(notebook.split("_")[1:])
+    return words.upper() if words in ABBREVIATIONS else words.capitalize()
 
 
 def lesson_of(id: str) -> str:
