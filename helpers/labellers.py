@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-CHEER = re.compile(r"\b(?:happy|laugh\w*|smil\w+|merry|best|sang|song|fun|friends?|together|cake|thank)\b", re.IGNORECASE)
+CHEER = re.compile(r"\b(?:happy|laugh\w*|smil\w+|merry|best|sang|song|fun|friends?|together|cake|thank)\b",
+                   re.IGNORECASE)
 GLOOM = re.compile(r"\b(?:sad\w*|cried|wept|tears|sigh|lost|alone|afraid|dark|storm|rain|cold|ill|broke\w*|gone)\b",
                    re.IGNORECASE)
 NUMBER = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
@@ -97,8 +98,9 @@ class Labeller:
         return replace(self, noise=noise)
 
 
-ROBIN = Labeller("Robin", {"talk": 1.5, "gift": 2.0, "counting": 2.0}, noise=1.0)
-CHEERFUL = Labeller("Sunny", {"cheer": 1.0}, noise=1.0)
-GLOOMY = Labeller("Misty", {"cheer": -1.0}, noise=1.0)
-BRIEF = Labeller("Short", {"length": -1.0}, noise=1.0)
-WORDY = Labeller("Long", {"length": 1.0}, noise=1.0)
+ROBIN = Labeller("Robin", {"talk": 1.5, "gift": 2.0, "counting": 2.0})
+CHEERFUL = Labeller("cheerful", {"cheer": 1.0})
+GLOOMY = Labeller("gloomy", {"cheer": -1.0})
+BRIEF = Labeller("brief", {"length": -1.0})
+WORDY = Labeller("wordy", {"length": 1.0})
+READERS = {reader.name: reader for reader in (ROBIN, CHEERFUL, GLOOMY, BRIEF, WORDY)}

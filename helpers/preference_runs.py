@@ -3,7 +3,7 @@
     groups = written(480, answers=2)                # requests, each with answers by the instructed Storyteller
     pairs = ranked(groups, ROBIN)                   # which of them a reader takes
     model = copy.deepcopy(instructed()[0])
-    train_dpo(model, data(pairs), DPO, beta=0.3)
+    train_dpo(model, data(pairs), DPO, DPO_BETA)
     judged(model)                                   # win rate over the instructed model, distance from it, consistency
 """
 import copy
@@ -17,7 +17,7 @@ import torch
 from helpers import corpora, judges, pretrained, storyteller, tales
 from helpers.labellers import ROBIN, Labeller
 from helpers.ppo import PPOConfig, RLHistory, ppo, reward_of, rollout
-from helpers.preference import Pair, PairData, PreferenceConfig
+from helpers.preference import Pair, PairData, PreferenceConfig, PreferenceHistory, train_dpo
 from helpers.reward import RewardModel, pair_rewards, train_reward, train_value
 from helpers.tales import Request
 from helpers.tokenizer import BPETokenizer
@@ -29,6 +29,9 @@ REWARD = PreferenceConfig(steps=90, batch=16, learning_rate=2e-3, warmup=5)     
 VALUE = PreferenceConfig(steps=60, batch=8, learning_rate=1e-3)
 PPO = PPOConfig(steps=20, beta=0.06)
 JUDGED = 240                                        # held-out requests
+DPO = PreferenceConfig(steps=30, batch=16, learning_rate=2e-4, warmup=3)            # once through PAIRS
+MANY = replace(DPO, steps=150, learning_rate=1e-4)                                  # once through five times as many
+DPO_BETA = 0.1
 AT_ONCE = 120                                       # stories that are written side by side
 
 
@@ -144,6 +147,12 @@ def tuned_by_ppo(reward: RewardModel, value: RewardModel, config: PPOConfig = PP
     model, requests = fresh(), [request.text for request in asked(REQUESTS, seed=21)]
     history = ppo(model, instructed()[1], requests, reward_of(reward), copy.deepcopy(value), config)
     return model, history
+
+
+def tuned_by_dpo(pairs: Sequence[Pair], config: PreferenceConfig = DPO) -> tuple[Transformer, PreferenceHistory]:
+    """The instructed Storyteller, after DPO on pairs."""
+    model = fresh()
+    return model, train_dpo(model, data(pairs), config, DPO_BETA)
 
 
 # What has become of a model -------------------------------------------------------------------------------------------
