@@ -45,7 +45,8 @@ def test_from_equally_good_answers_nothing_is_learned(reward, group):
 
 @pytest.mark.parametrize("rewards, said", [
     (torch.zeros(3, 1), r"rewards has shape \(3, 1\); give \(P, G\) with at least two answers a request"),
-    (torch.zeros(4), r"rewards has shape \(4,\)"), (torch.tensor([[0.0, 1.0], [2.0, math.nan]]), r"rewards\[3\] is nan")])
+    (torch.zeros(4), r"rewards has shape \(4,\)"),
+    (torch.tensor([[0.0, 1.0], [2.0, math.nan]]), r"rewards\[3\] is nan")])
 def test_rewards_that_cannot_be_compared_are_refused(rewards, said):
     with pytest.raises(ValueError, match=said):
         group_advantages(rewards)
@@ -164,7 +165,8 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 @pytest.mark.parametrize("settings, said", [
-    ({"group": 1}, "group is 1; give a whole number, at least 2"), ({"group": 4}, "group is 4; it must divide batch, 6"),
+    ({"group": 1}, "group is 1; give a whole number, at least 2"),
+    ({"group": 4}, "group is 4; it must divide batch, 6"),
     ({"beta": -0.1}, "beta is -0.1"), ({"steps": 0}, "steps is 0"), ({"learning_rate": 0}, "learning_rate is 0")])
 def test_settings_that_cannot_be_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):

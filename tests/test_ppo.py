@@ -121,7 +121,8 @@ def test_what_is_written_is_as_likely_as_it_was():
         torch.testing.assert_close(logps, expected, atol=1e-5, rtol=1e-5)
         assert not logps.requires_grad
     torch.testing.assert_close(written.kls, (written.logps - written.ref_logps).sum(dim=1))
-    assert written.kls.abs().min() > 1e-3 and written.entropy == pytest.approx(math.log(model.config.vocabulary), abs=0.3)
+    assert written.kls.abs().min() > 1e-3
+    assert written.entropy == pytest.approx(math.log(model.config.vocabulary), abs=0.3)
     assert rollout(model, model, tokenizer(), ASKED, 6).kls.abs().max() == 0
 
 
@@ -129,7 +130,8 @@ def test_a_rollout_holds_request_and_answer():
     written = rollout(writer(), writer(), tokenizer(), ASKED, max_new_tokens=6)
     special = tokenizer().special_tokens
     assert written.prompts == ASKED
-    for request, answer, ids, mask in zip(ASKED, written.completions, written.ids, written.completion_mask, strict=True):
+    for request, answer, ids, mask in zip(ASKED, written.completions, written.ids, written.completion_mask,
+                                          strict=True):
         first = int(mask.int().argmax())
         assert ids[:first].tolist() == [special[USER], *tokenizer().encode(request), special[ASSISTANT]]
         assert tokenizer().decode(ids[mask].tolist()) == answer                     # cut off: no end token
@@ -153,7 +155,8 @@ def test_an_answer_that_was_cut_off_has_no_end_token():
 def test_an_answer_depends_on_its_own_seed_alone():
     model = writer()
     together = rollout(model, model, tokenizer(), ASKED, 6, seed=5).completions
-    alone = [rollout(model, model, tokenizer(), [ASKED[number]], 6, seed=5 + number).completions[0] for number in range(3)]
+    alone = [rollout(model, model, tokenizer(), [request], 6, seed=5 + number).completions[0]
+             for number, request in enumerate(ASKED)]
     assert together == alone and together != rollout(model, model, tokenizer(), ASKED, 6, seed=9).completions
 
 
@@ -163,8 +166,9 @@ def test_writing_leaves_the_model_in_its_mode_and_inside_its_context():
     assert written.ids.shape[1] <= 64 and model.training
 
 
-@pytest.mark.parametrize("requests, said", [([], "requests is empty; give at least one"), (["word " * 70], "ids has 144 tokens"),
-                                            (["a" * 64], "this model sees at most 64")])
+@pytest.mark.parametrize("requests, said", [
+    ([], "requests is empty; give at least one"),
+    (["word " * 70], "ids has 144 tokens and this model sees at most 64")])
 def test_requests_that_cannot_be_answered_are_refused(requests, said):
     with pytest.raises(ValueError, match=said):
         rollout(writer(), writer(), tokenizer(), requests)
