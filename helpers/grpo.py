@@ -42,7 +42,7 @@ def group_advantages(rewards: Tensor) -> Tensor:
     if rewards.ndim != 2 or rewards.shape[1] < 2:
         raise ValueError(f"rewards has shape {tuple(rewards.shape)}; give (P, G) with at least two answers a request.")
     check_rewards(rewards.flatten())
-    rewards = rewards - rewards[:, :1]                      # equal ones become 0; else their mean is rounded, and not them
+    rewards = rewards - rewards[:, :1]      # equal ones become 0; else their mean is rounded, and they are not
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.std(dim=1, keepdim=True) + 1e-4)
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-CHEER = re.compile(r"\b(?:happy|laugh\w*|smil\w+|merry|best|sang|song|fun|friends?|together|cake|thank)\b", re.IGNORECASE)
+CHEER = re.compile(r"\b(?:happy|laugh\w*|smil\w+|merry|best|sang|song|fun|friends?|together|cake|thank)\b",
+                   re.IGNORECASE)
 GLOOM = re.compile(r"\b(?:sad\w*|cried|wept|tears|sigh|lost|alone|afraid|dark|storm|rain|cold|ill|broke\w*|gone)\b",
                    re.IGNORECASE)
 NUMBER = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)

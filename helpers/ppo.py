@@ -95,8 +95,8 @@ def scored(reward: RewardFunction, written: Rollout) -> Tensor:
     B = len(written.ids)
     rewards = torch.as_tensor(reward(written), dtype=torch.float32, device=written.ids.device).detach()
     if rewards.shape != (B,):
-        raise ValueError(f"the reward function gave {tuple(rewards.shape)}; give one number for each of the {B} answers, "
-                         f"({B},).")
+        raise ValueError(f"the reward function gave {tuple(rewards.shape)}; give one number for each of the {B} "
+                         f"answers, ({B},).")
     check_rewards(rewards)
     return rewards
 
@@ -128,7 +128,7 @@ def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer,
 
 
 def token_rewards(rewards: Tensor, written: Rollout, beta: float) -> Tensor:
-    """What each token earned, (B, T): its distance to the reference, times -beta; the last one also its answer's reward.
+    """What each token earned, (B, T): its distance to the reference, times -beta; the last one also the reward.
 
     rewards: (B,). Lesson 06b builds it. Raises ValueError for a reward that is no finite number.
     """
@@ -142,8 +142,8 @@ def gae(rewards: Tensor, values: Tensor, completion_mask: Tensor, gamma: float =
     """Generalized advantage estimation (Schulman et al., 2016): how much better than expected each token was, (B, T).
 
     rewards: (B, T), what each token earned. values: (B, T), what was expected before each token, from it on.
-    completion_mask: (B, T); outside the answers all is 0. gamma: what a reward is worth a token later. lam: 1 counts all
-    that came after a token, 0 only what was expected right after it. Lesson 06b builds it.
+    completion_mask: (B, T); outside the answers all is 0. gamma: what a reward is worth a token later. lam: 1 counts
+    all that came after a token, 0 only what was expected right after it. Lesson 06b builds it.
     """
     later, next_value = torch.zeros_like(rewards[:, 0]), torch.zeros_like(rewards[:, 0])            # (B,)
     advantages = torch.zeros_like(rewards)

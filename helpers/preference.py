@@ -284,7 +284,8 @@ def trained_in(model: nn.Module) -> list[nn.Parameter]:
     """What learns in a model. Raises ValueError where all is frozen."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
-        raise ValueError("nothing in the model learns: all of it is frozen. Call model.requires_grad_(True), or add LoRA.")
+        raise ValueError("nothing in the model learns: all of it is frozen. Call model.requires_grad_(True), or add "
+                         "LoRA.")
     return trained
 
 

@@ -79,8 +79,8 @@ def check_rewards(rewards: Tensor) -> None:
     bad = (~rewards.isfinite()).nonzero()
     if len(bad):
         at = int(bad[0, 0])
-        raise ValueError(f"rewards[{at}] is {float(rewards[at].detach())}; a reward is a finite number. What did the reward "
-                         "function make of that answer?")
+        raise ValueError(f"rewards[{at}] is {float(rewards[at].detach())}; a reward is a finite number. What did the "
+                         "reward function make of that answer?")
 
 
 def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) -> PreferenceHistory:
