@@ -53,7 +53,8 @@ def test_readers_and_judges_share_no_code():
 
 
 def test_the_win_rate_counts_wins_and_half_of_the_draws():
-    assert judges.win_rate([TALKS, DULL, GIVES, SAD], [DULL, TALKS, COUNTS, DULL], judges.robin) == (1 + 0 + 0.5 + 0.5) / 4
+    found = judges.win_rate([TALKS, DULL, GIVES, TALKS], [DULL, TALKS, COUNTS, SAD], judges.robin)
+    assert found == (1 + 0 + 0.5 + 1) / 4
     assert judges.win_rate([TALKS], [DULL], judges.robin) == 1.0
     ones, others = list(STORIES), [DULL, SAD, TALKS, GIVES, RETURNS, COUNTS]
     assert judges.win_rate(ones, others, judges.robin) + judges.win_rate(others, ones, judges.robin) == pytest.approx(1)

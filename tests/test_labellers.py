@@ -32,7 +32,7 @@ def test_enjoyment_adds_up_points():
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0, 3.0])
-@pytest.mark.parametrize("one, other", [(TALKS, GIVES), (GIVES, COUNTS), (DULL, TALKS)], ids=["better", "equal", "worse"])
+@pytest.mark.parametrize("one, other", [(TALKS, GIVES), (GIVES, COUNTS), (DULL, TALKS)], ids=">=<")
 def test_a_reader_chooses_as_likely_as_it_says(noise, one, other):
     reader, draws = ROBIN.with_noise(noise), 3_000
     generator, expected = torch.Generator().manual_seed(0), reader.probability(one, other)
