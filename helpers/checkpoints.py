@@ -124,7 +124,8 @@ def restore(checkpoint: Checkpoint, model: Transformer, optimizers: Sequence[tor
 def save_model(model: nn.Module, file: str | Path, dtype: torch.dtype = torch.float32) -> None:
     """Write a trained model alone, weights and Config in one safetensors file, whole or not at all.
 
-    model: a Transformer, or another with a `config`. dtype: torch.float16 takes half the room, and rounds each weight to three or four digits.
+    model: a Transformer, or another with a `config`. dtype: torch.float16 takes half the room, and rounds each weight
+    to three or four digits.
     Raises CheckpointError when the file cannot be written; one that was there before stays.
     """
     file = Path(file)

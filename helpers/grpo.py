@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from helpers.counting import require
-from helpers.ppo import PPOConfig, RewardFunction, RLHistory, clipped_loss, minibatches, rounds
-from helpers.preference import BETAS, move, token_logps
+from helpers.ppo import PPOConfig, RewardFunction, RLHistory, clipped_loss, minibatches, rounds, scored
+from helpers.preference import BETAS, move, token_logps, trained_in
 from helpers.reward import check_rewards
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Transformer
@@ -42,6 +42,7 @@ def group_advantages(rewards: Tensor) -> Tensor:
     if rewards.ndim != 2 or rewards.shape[1] < 2:
         raise ValueError(f"rewards has shape {tuple(rewards.shape)}; give (P, G) with at least two answers a request.")
     check_rewards(rewards.flatten())
+    rewards = rewards - rewards[:, :1]      # equal ones become 0; else their mean is rounded, and they are not
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.std(dim=1, keepdim=True) + 1e-4)
 
 
@@ -61,12 +62,12 @@ def grpo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], r
     if not requests:
         raise ValueError("requests is empty; give at least one.")
     reference = copy.deepcopy(model).requires_grad_(False).eval()
-    trained = [each for each in model.parameters() if each.requires_grad]
+    trained = trained_in(model)
     mover = torch.optim.AdamW(trained, betas=BETAS, weight_decay=0.0)
     asked = [request for request in requests for _ in range(config.group)]
     history = RLHistory()
     for number, written in rounds(model, reference, tokenizer, asked, config, history, "GRPO"):
-        scores = torch.as_tensor(reward(written), dtype=torch.float32, device=written.ids.device)      # (B,)
+        scores = scored(reward, written)                                            # (B,)
         history.note(written, scores)
         advantages = group_advantages(scores.view(-1, config.group)).view(-1, 1)    # (B, 1), the same for each token
         mask = written.completion_mask

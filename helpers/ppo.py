@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import sampling, storyteller
 from helpers.counting import require
 from helpers.interrupts import held_interrupts
-from helpers.preference import BETAS, check_beta, move, pad, token_logps
+from helpers.preference import BETAS, check_beta, move, pad, token_logps, trained_in
 from helpers.reward import RewardModel, check_rewards, last_places
 from helpers.tales import END
 from helpers.token_data import draw
@@ -87,18 +87,32 @@ def reward_of(reward: RewardModel) -> RewardFunction:
     return function
 
 
+def scored(reward: RewardFunction, written: Rollout) -> Tensor:
+    """What a reward function gives the answers, (B,), whether it gives a tensor or a list, with or without gradients.
+
+    Raises ValueError where it gives another number of rewards, and for a reward that is no finite number.
+    """
+    B = len(written.ids)
+    rewards = torch.as_tensor(reward(written), dtype=torch.float32, device=written.ids.device).detach()
+    if rewards.shape != (B,):
+        raise ValueError(f"the reward function gave {tuple(rewards.shape)}; give one number for each of the {B} "
+                         f"answers, ({B},).")
+    check_rewards(rewards)
+    return rewards
+
+
 @torch.no_grad()
 def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer, requests: Sequence[str],
             max_new_tokens: int = 200, seed: int = 0) -> Rollout:
     """Let the model answer each request once, at temperature 1. Lesson 06b builds it.
 
-    seed: answer i is drawn with seed + i. Raises ValueError for no request.
+    seed: answer i is drawn with seed + i. Raises ValueError for no request, and one that fills the model's context.
     """
     if not requests:
         raise ValueError("requests is empty; give at least one.")
     end, was_training = tokenizer.special_tokens[END], model.training
     prompts = [storyteller.request_ids(tokenizer, request) for request in requests]
-    limit = min(max_new_tokens, model.config.context - max(map(len, prompts)))
+    limit = max(1, min(max_new_tokens, model.config.context - max(map(len, prompts))))
     model.eval()
     written = sampling.generate(model, prompts, limit, stop=[end], seed=seed)
     rows = [(prompt + answer + [end] * (len(answer) < limit), len(prompt))      # what was cut off has no end token
@@ -114,7 +128,7 @@ def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer,
 
 
 def token_rewards(rewards: Tensor, written: Rollout, beta: float) -> Tensor:
-    """What each token earned, (B, T): its distance to the reference, times -beta; the last one also its answer's reward.
+    """What each token earned, (B, T): its distance to the reference, times -beta; the last one also the reward.
 
     rewards: (B,). Lesson 06b builds it. Raises ValueError for a reward that is no finite number.
     """
@@ -128,8 +142,8 @@ def gae(rewards: Tensor, values: Tensor, completion_mask: Tensor, gamma: float =
     """Generalized advantage estimation (Schulman et al., 2016): how much better than expected each token was, (B, T).
 
     rewards: (B, T), what each token earned. values: (B, T), what was expected before each token, from it on.
-    completion_mask: (B, T); outside the answers all is 0. gamma: what a reward is worth a token later. lam: 1 counts all
-    that came after a token, 0 only what was expected right after it. Lesson 06b builds it.
+    completion_mask: (B, T); outside the answers all is 0. gamma: what a reward is worth a token later. lam: 1 counts
+    all that came after a token, 0 only what was expected right after it. Lesson 06b builds it.
     """
     later, next_value = torch.zeros_like(rewards[:, 0]), torch.zeros_like(rewards[:, 0])            # (B,)
     advantages = torch.zeros_like(rewards)
@@ -179,17 +193,17 @@ def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], re
 
     requests: taken in turn, and again from the first when all were used. reward: gives a number for each answer, (B,).
     value: says what to expect; it goes on learning, in place. An interrupt ends it after the round it is in.
-    Raises ValueError for no request and for a reward that is no finite number, and TrainingStopped for a loss that is
-    none; the model is then as it was before that step.
+    Raises ValueError for no request, and as `scored` does, and TrainingStopped for a loss that is no finite number; the
+    model is then as it was before that step.
     """
     reference = copy.deepcopy(model).requires_grad_(False).eval()
-    trained, valued = ([each for each in module.parameters() if each.requires_grad] for module in (model, value))
+    trained, valued = trained_in(model), trained_in(value)
     movers = [torch.optim.AdamW(parameters, betas=BETAS, weight_decay=0.0) for parameters in (trained, valued)]
     history = RLHistory()
     if not requests:
         raise ValueError("requests is empty; give at least one.")
     for number, written in rounds(model, reference, tokenizer, requests, config, history, "PPO"):
-        scores = reward(written)                                                    # (B,)
+        scores = scored(reward, written)                                            # (B,)
         earned = token_rewards(scores, written, config.beta)                        # (B, T)
         history.note(written, scores)
         mask = written.completion_mask
@@ -234,4 +248,4 @@ def minibatches(config: PPOConfig, number: int) -> Iterator[Tensor]:
 def standard(advantages: Tensor, completion_mask: Tensor) -> Tensor:
     """Advantages shifted and scaled to a mean of 0 and a spread of 1 over the answers' tokens, (B, T)."""
     inside = advantages[completion_mask]
-    return (advantages - inside.mean()) / (inside.std() + 1e-8)
+    return (advantages - inside.mean()) / (inside.std(correction=min(1, len(inside) - 1)) + 1e-8)     # one: spread 0

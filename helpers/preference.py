@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.assets import write
 from helpers.counting import require
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import schedule
-from helpers.token_data import as_they_are, draw
+from helpers.token_data import as_they_are, draw, whole
 from helpers.training import TrainingStopped
 from helpers.transformer import Transformer
 from helpers.waiting import bar
@@ -132,6 +133,8 @@ class PairData:
             for name, ids in zip(("request", "chosen answer", "rejected answer"), row, strict=True):
                 if not len(ids):
                     raise ValueError(f"rows[{number}] has a {name} without a token; give at least one.")
+                if not whole(ids):
+                    raise ValueError(f"rows[{number}] has a {name} of {ids.dtype}; give whole numbers.")
         if all(torch.equal(chosen, rejected) for _, chosen, rejected in self.rows):
             raise ValueError(f"in all {len(self.rows)} pairs the chosen answer equals the rejected one: there is "
                              "nothing to learn. Give answers that differ.")
@@ -161,18 +164,19 @@ class PairData:
 
 
 def save_pairs(pairs: Iterable[Pair], file: str | Path) -> None:
-    """Write pairs, one a line, in the form that TRL reads."""
-    lines = [json.dumps(asdict(pair), ensure_ascii=False) for pair in pairs]
-    Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    """Write pairs, one a line, in the form that TRL reads; all of them, or what was there before stays."""
+    lines = [json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in pairs]
+    write(Path(file), "".join(lines).encode())
 
 
 def load_pairs(file: str | Path) -> list[Pair]:
     """Read what `save_pairs` wrote. Raises ValueError for a line that holds no pair."""
     pairs = []
-    for number, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
         try:
             pairs.append(Pair(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError) as error:
+            "".join(asdict(pairs[-1]).values())             # texts, all three
+        except (ValueError, TypeError) as error:
             raise ValueError(f"line {number} of {Path(file).name} is no pair; it holds prompt, chosen and rejected as "
                              "JSON. Delete the line, or save the pairs again.") from error
     return pairs
@@ -252,7 +256,7 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
     loss: numbers of pairs to a loss and a margin for each. An interrupt ends it after the step it is in.
     Raises TrainingStopped when a loss is no number any more; the model is then as it was before that step.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = trained_in(model)
     mover = torch.optim.AdamW(trained, config.learning_rate, betas=BETAS, weight_decay=config.weight_decay)
     history, was_training = PreferenceHistory(), model.training
     model.train()
@@ -275,6 +279,15 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
     return history
 
 
+def trained_in(model: nn.Module) -> list[nn.Parameter]:
+    """What learns in a model. Raises ValueError where all is frozen."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError("nothing in the model learns: all of it is frozen. Call model.requires_grad_(True), or add "
+                         "LoRA.")
+    return trained
+
+
 def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, clip: float, rate: float, step: int,
          history: object) -> None:
     """Move parameters down the slope of a loss. clip: longest gradient. step: for the message, from 0.
@@ -286,10 +299,10 @@ def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, 
     length = float(nn.utils.clip_grad_norm_(trained, clip))
     if not (math.isfinite(float(loss.detach())) and math.isfinite(length)):
         mover.zero_grad(set_to_none=True)
-        raise TrainingStopped(f"the loss or its slope is no finite number at step {step + 1} (loss {float(loss.detach()):g}). "
-                              "The model is as it was before that step; lower the learning rate.", history)
+        raise TrainingStopped(f"the loss or its slope is no finite number at step {step + 1} (loss "
+                              f"{float(loss.detach()):g}). The model is as it was before that step; lower the "
+                              "learning rate.", history)
     for group in mover.param_groups:
         group["lr"] = rate
     mover.step()
     mover.zero_grad(set_to_none=True)
-    return length

@@ -131,7 +131,8 @@ def agreement(reward: RewardModel, groups: Sequence[Group], reader: Labeller) ->
     pairs = [Pair(group.request.text, *group.answers[:2]) for group in groups]
     first, second = pair_rewards(reward, data(pairs))
     likely = torch.tensor([reader.probability(pair.chosen, pair.rejected) for pair in pairs], dtype=torch.float64)
-    agrees = torch.where((first > second).cpu(), likely, 1 - likely)
+    takes_first = ((first > second) + 0.5 * (first == second)).cpu().double()       # where both are as good: half
+    agrees = takes_first * likely + (1 - takes_first) * (1 - likely)
     return float(agrees.mean()), float(torch.maximum(likely, 1 - likely).mean())
 
 

@@ -60,14 +60,14 @@ class RankPanel:
             return
         prompt, *answers = self.candidates[self.at]
         if number < 2:
-            self.pairs.append(Pair(prompt, chosen=answers[number], rejected=answers[1 - number]))
             try:
+                pairs = [*my_pairs(), Pair(prompt, chosen=answers[number], rejected=answers[1 - number])]
                 my_pairs_file().parent.mkdir(parents=True, exist_ok=True)
-                save_pairs(self.pairs, my_pairs_file())
-            except OSError as error:                        # nobody else sees what a callback raises
-                self.pairs.pop()
+                save_pairs(pairs, my_pairs_file())
+            except (OSError, ValueError) as error:          # nobody else sees what a callback raises
                 self.status.value = f"<b>Not kept:</b> {html.escape(str(error))}"
                 return
+            self.pairs = pairs                              # with those of another notebook that was open meanwhile
         self.at += 1
         self.draw()
 

@@ -79,21 +79,21 @@ def check_rewards(rewards: Tensor) -> None:
     bad = (~rewards.isfinite()).nonzero()
     if len(bad):
         at = int(bad[0, 0])
-        raise ValueError(f"rewards[{at}] is {float(rewards[at])}; a reward is a finite number. What did the reward "
-                         "function make of that answer?")
+        raise ValueError(f"rewards[{at}] is {float(rewards[at].detach())}; a reward is a finite number. What did the "
+                         "reward function make of that answer?")
 
 
 def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) -> PreferenceHistory:
     """Teach a reward model, in place, to give the chosen answers more than the rejected ones.
 
-    Raises ValueError for a pair that is longer than the model's context.
+    Raises ValueError for a pair that is longer than the model's context, and TrainingStopped as `learn` does.
     """
     data.check(reward.config.context)
     device = reward.head.weight.device
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
         chosen, rejected = reward(*(each.to(device) for each in data.tensors(numbers))).chunk(2)        # (B,) each
-        return reward_loss(chosen, rejected), chosen - rejected
+        return -F.logsigmoid(chosen - rejected), chosen - rejected      # `reward_loss`; `learn` looks for NaN itself
 
     return learn(reward, data, config, loss, "Reward model")
 

@@ -1,12 +1,16 @@
 """The Storyteller: its data follow the recipe, its stages can be made again, and those that ship are as scored."""
 import json
+import shutil
 
 import pytest
 import torch
 
-from helpers import pretrained, storyteller, tales
+from helpers import preference_runs, pretrained, storyteller, tales
 from helpers.corpora import tales as tell
+from helpers.labellers import ROBIN
+from helpers.preference import Pair
 from helpers.pretrained import STAGES
+from helpers.reward import last_places
 from helpers.token_data import IGNORE
 from helpers.tokenizer import BPETokenizer
 from helpers.training import evaluate
@@ -88,7 +92,7 @@ def test_the_stages_can_be_made_again(tmp_path, monkeypatch, capsys):
 
 
 def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="stage is 'preferable'; choose one of base, instructed"):
+    with pytest.raises(ValueError, match="stage is 'preferable'; choose one of base, instructed, preferred"):
         pretrained.storyteller("preferable")
 
 
@@ -110,3 +114,61 @@ def test_a_shipped_stage_is_small_and_as_good_as_its_scores_say(stage):
     alone = evaluate(model, storyteller.story_data(tokenizer, held_out))
     assert alone == pytest.approx(scores["loss"], abs=2e-3)                         # made from today's Tales
     assert scores["consistent"] >= 0.9 and (scores["follows"] >= 0.9 or stage == "base")
+
+
+def test_the_shipped_preferred_stage_is_liked_better_than_the_instructed_one():
+    model, _ = pretrained.storyteller("preferred")
+    assert model.config == pretrained.storyteller("instructed")[0].config
+    scores = json.loads((STAGES / "scores.json").read_text())["preferred"]
+    found = preference_runs.judged(model, n=40)
+    assert 0.65 < found["win"] and abs(found["win"] - scores["win"]) < 0.2
+    assert 1 < found["kl"] < 2 * scores["kl"] and scores["win"] > 0.75
+    assert found["consistent"] > 0.6 and abs(found["words"] - scores["words"]) < 10
+
+
+def test_the_shipped_reward_model_agrees_with_robin_and_the_value_model_foresees_it():
+    reward, value = pretrained.reward_models()
+    groups = preference_runs.written(20, seed=33)
+    found, ceiling = preference_runs.agreement(reward, groups, ROBIN)
+    assert found > 0.65 and found > ceiling - 0.15
+    ids, mask = preference_runs.data([Pair(group.request.text, *group.answers) for group in groups]).tensors(range(20))
+    with torch.inference_mode():
+        rewards, values = reward(ids, mask), value.values(ids)                      # (2 B,), (2 B, T)
+    last = values[torch.arange(40), last_places(mask)]                              # nearly all has been told
+    assert float((last - rewards).square().mean()) < 0.5 * float(rewards.var())
+
+
+@pytest.mark.parametrize("name", ["reward", "value", "preferred"])
+def test_what_follows_the_instructed_stage_is_small(name):
+    assert (STAGES / f"{name}.safetensors").stat().st_size <= 1_500_000
+
+
+def test_what_follows_the_instructed_stage_can_be_made_again(tmp_path, monkeypatch):
+    """A hundredth of the way: the files load, and each model has moved from the one that it began as."""
+    monkeypatch.setattr(pretrained, "STAGES", tmp_path)
+    for name in ("tokenizer.json", "instructed.safetensors", "scores.json"):
+        shutil.copy(STAGES / name, tmp_path)
+    scores = stages.make_preferred(tmp_path, shorter=SHORTER)
+    assert scores.keys() == {"win", "kl", "consistent", "asked", "words"}
+    stages.write(tmp_path, {"preferred": scores})
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert written == json.loads((STAGES / "scores.json").read_text()) | {"preferred": scores}
+    instructed, preferred = (pretrained.storyteller(stage)[0] for stage in ("instructed", "preferred"))
+    reward, value = pretrained.reward_models()
+    assert not torch.equal(preferred.embed.weight, instructed.embed.weight)
+    assert not torch.equal(reward.head.weight, value.head.weight) and bool(reward.head.weight.any())
+    assert not torch.equal(value.model.embed.weight, reward.model.embed.weight)
+    stages.make_preferred(tmp_path / "again", shorter=SHORTER)                      # a folder that is not there yet
+    for name in ("reward", "value", "preferred"):
+        first, again = ((folder / f"{name}.safetensors").read_bytes() for folder in (tmp_path, tmp_path / "again"))
+        assert first == again
+
+
+def test_the_second_line_can_be_made_alone(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(stages, "STAGES", tmp_path)
+    monkeypatch.setattr(stages, "make", lambda *_: made.append("stages"))
+    monkeypatch.setattr(stages, "make_preferred", lambda folder: made.append(folder) or {"win": 0.5})
+    assert stages.main(["--preferred"]) == 0 and made == [tmp_path]
+    assert stages.main([]) == 0 and made == [tmp_path, "stages", tmp_path]
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"preferred": {"win": 0.5}}

@@ -1,7 +1,7 @@
 """Make the Storyteller's stages that ship with the course: `python3 course.py stages` (some minutes).
 
     helpers/stages/tokenizer.json  base.safetensors  instructed.safetensors  scores.json
-    helpers/stages/reward.safetensors  value.safetensors  preferred.safetensors                 (--preferred: these alone)
+    helpers/stages/reward.safetensors  value.safetensors  preferred.safetensors           (--preferred: these alone)
 
 The recipes are `helpers.storyteller` and `helpers.preference_runs`, which the lessons use too. A training of the first
 line that is stopped goes on where it was; the second begins with what ships as "instructed".
