@@ -324,7 +324,12 @@ def test_the_same_seed_gives_the_same_weights():
     for one in (0, 1):                                      # of the model, and of the value model
         assert torch.equal(weights(made[0][one]), weights(made[1][one]))
         assert not torch.equal(weights(made[0][one]), weights(made[2][one]))
-    assert made[0][2] == made[1][2]
+    assert made[0][2] == made[1][2] and made[0][2].completions[0] != made[2][2].completions[0]
+
+
+def test_each_round_draws_anew():
+    _, _, history = run(batch=3, minibatch=3, learning_rate=1e-12)
+    assert history.completions[0] != history.completions[1]
 
 
 @pytest.mark.parametrize("settings, said", [

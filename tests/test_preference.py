@@ -263,7 +263,7 @@ def test_the_reference_is_left_alone():
 
 
 def test_answers_are_read_in_any_order():
-    model, data = tiny(), pair_data(pairs=7)
+    model, data = tiny(), pair_data(seed=1, pairs=7)
     found = answers_logps(model, data, pairs=2)
     for number in range(7):
         torch.testing.assert_close(found[:, number], sequence_logps(model, *data.tensors([number])).detach(),
