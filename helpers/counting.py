@@ -6,6 +6,7 @@
 
 Each function gives a dict, part by part. Sizes as in `helpers.transformer`; L is the number of layers, F is d_ff.
 """
+import math
 from dataclasses import dataclass, replace
 
 from helpers.config import Config
@@ -176,3 +177,10 @@ def require(least: int = 1, **counts: int) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < least:
             raise ValueError(f"{name} is {count!r}; give a whole number, at least {least}.")
+
+
+def require_above_0(or_0: bool = False, **numbers: float) -> None:
+    """Raise ValueError, with its name, for a number that is not finite or not above 0; or_0: 0 will do too."""
+    for name, number in numbers.items():
+        if not (0 < number < math.inf or or_0 and number == 0):
+            raise ValueError(f"{name} is {number!r}; give a number{', 0 or more' if or_0 else ' above 0'}.")

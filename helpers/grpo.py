@@ -59,8 +59,6 @@ def kl_penalty(logps: Tensor, ref_logps: Tensor, completion_mask: Tensor) -> Ten
 def grpo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], reward: RewardFunction,
          config: GRPOConfig) -> RLHistory:
     """Move a model, in place, towards what the reward function likes. Arguments and errors as in `ppo`."""
-    if not requests:
-        raise ValueError("requests is empty; give at least one.")
     reference = copy.deepcopy(model).requires_grad_(False).eval()
     trained = trained_in(model)
     mover = torch.optim.AdamW(trained, betas=BETAS, weight_decay=0.0)

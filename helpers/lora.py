@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.counting import require_above_0
+
 EVERYWHERE = ("qkv", "out", "up", "down")       # the matrices of a block, by the last part of their names
 
 
@@ -104,8 +106,7 @@ def check(linear: nn.Linear, rank: int, alpha: float) -> None:
     rows, columns = linear.weight.shape
     if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= min(rows, columns):
         raise ValueError(f"rank is {rank!r}; a matrix of {rows} x {columns} takes 1 to {min(rows, columns)}.")
-    if not 0 < alpha < math.inf:
-        raise ValueError(f"alpha is {alpha!r}; give a number above 0.")
+    require_above_0(alpha=alpha)
 
 
 def detours(model: nn.Module) -> dict[str, LoRA]:

@@ -7,7 +7,6 @@ much better than expected each token was, `clipped_loss` shifts the model. Lesso
 Sizes: B answers, T tokens of request and answer, V vocabulary.
 """
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from helpers import sampling, storyteller
-from helpers.counting import require
+from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
 from helpers.preference import BETAS, check_beta, move, pad, token_logps, trained_in
 from helpers.reward import RewardModel, check_rewards, last_places
@@ -48,9 +47,8 @@ class PPOConfig:
                 max_new_tokens=self.max_new_tokens)
         require(least=0, seed=self.seed)
         check_beta(self.beta)
-        for name in ("learning_rate", "value_learning_rate", "clip", "longest_gradient"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; give a number above 0.")
+        require_above_0(learning_rate=self.learning_rate, value_learning_rate=self.value_learning_rate, clip=self.clip,
+                        longest_gradient=self.longest_gradient)
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1.")
@@ -200,8 +198,6 @@ def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], re
     trained, valued = trained_in(model), trained_in(value)
     movers = [torch.optim.AdamW(parameters, betas=BETAS, weight_decay=0.0) for parameters in (trained, valued)]
     history = RLHistory()
-    if not requests:
-        raise ValueError("requests is empty; give at least one.")
     for number, written in rounds(model, reference, tokenizer, requests, config, history, "PPO"):
         scores = scored(reward, written)                                            # (B,)
         earned = token_rewards(scores, written, config.beta)                        # (B, T)
@@ -224,7 +220,12 @@ def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], re
 
 def rounds(model: Transformer, reference: Transformer, tokenizer: BPETokenizer, requests: Sequence[str],
            config: PPOConfig, history: RLHistory, label: str) -> Iterator[tuple[int, Rollout]]:
-    """The rounds of PPO and of GRPO: their number, and what the model wrote. requests: config.batch a round."""
+    """The rounds of PPO and of GRPO: their number, and what the model wrote. requests: config.batch a round.
+
+    Raises ValueError for no request.
+    """
+    if not requests:
+        raise ValueError("requests is empty; give at least one.")
     with held_interrupts() as stopping, bar(config.steps, label) as advance:
         for number in range(config.steps):
             first = number * config.batch

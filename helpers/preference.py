@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.assets import write
-from helpers.counting import require
+from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import schedule
-from helpers.token_data import as_they_are, draw, whole
+from helpers.token_data import as_they_are, in_turn, whole
 from helpers.training import TrainingStopped
 from helpers.transformer import Transformer
 from helpers.waiting import bar
@@ -51,11 +51,8 @@ class PreferenceConfig:
     def __post_init__(self):
         require(steps=self.steps, batch=self.batch)
         require(least=0, warmup=self.warmup, seed=self.seed)
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; give a number above 0.")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay is {self.weight_decay!r}; give a number, 0 or more.")
+        require_above_0(learning_rate=self.learning_rate, clip=self.clip)
+        require_above_0(or_0=True, weight_decay=self.weight_decay)
         schedule(0, self.steps, self.warmup)
 
 
@@ -149,13 +146,7 @@ class PairData:
 
     def batch(self, number: int, pairs: int, seed: int) -> list[int]:
         """The numbers of the pairs of a batch: in a shuffled order, all once before one comes again."""
-        chosen = []
-        for place in range(number * pairs, (number + 1) * pairs):
-            epoch, at = divmod(place, len(self.rows))
-            if getattr(self, "kept", (None,))[0] != (seed, epoch):
-                self.kept = (seed, epoch), torch.randperm(len(self.rows), generator=draw(seed, epoch)).tolist()
-            chosen.append(self.kept[1][at])
-        return chosen
+        return in_turn(len(self.rows), number, pairs, seed)
 
     def tensors(self, numbers: Iterable[int]) -> tuple[Tensor, Tensor]:
         """ids (2 B, T) and completion_mask (2 B, T) of pairs: all chosen answers, then all rejected ones."""
@@ -229,16 +220,24 @@ def train_dpo(model: Transformer, data: PairData, config: PreferenceConfig, beta
     return learn(model, data, config, loss, "DPO")
 
 
-@torch.no_grad()
 def answers_logps(model: Transformer, data: PairData, pairs: int = 16) -> Tensor:
     """The log-probabilities of all chosen and all rejected answers, (2, N), without gradients."""
-    was_training, device = model.training, model.embed.weight.device
+    return of_all(model, data, lambda ids, completion_mask: sequence_logps(model, ids, completion_mask), pairs)
+
+
+@torch.no_grad()
+def of_all(model: nn.Module, data: PairData, measure: Callable[[Tensor, Tensor], Tensor], pairs: int) -> Tensor:
+    """What `measure` gives for all chosen and all rejected answers, (2, N), without gradients.
+
+    measure: of ids and completion_mask (B, T), a number for each answer, (B,). pairs: how many are read at a time.
+    """
+    was_training, device = model.training, next(model.parameters()).device
     model.eval()
     found, order = torch.zeros(2, len(data.rows), device=device), by_length(data)
     with bar(len(order), "Reading the pairs", " pairs") as advance:
         for numbers in order.split(pairs):
             ids, completion_mask = (each.to(device) for each in data.tensors(numbers.tolist()))
-            found[:, numbers] = sequence_logps(model, ids, completion_mask).view(2, -1)
+            found[:, numbers] = measure(ids, completion_mask).view(2, -1)
             advance(len(numbers))
     model.train(was_training)
     return found

@@ -2,7 +2,7 @@
 
     reward = RewardModel(model)                                         # the Storyteller, with a head of one number
     train_reward(reward, PairData(storyteller.pair_rows(tokenizer, pairs)), PreferenceConfig(steps=60))
-    rewards(reward, ids, completion_mask)                               # (B,)
+    reward(ids, completion_mask)                                        # (B,)
 
 Lesson 06 builds it. Sizes: B answers, T tokens of request and answer, C channels.
 """
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.preference import PairData, PreferenceConfig, PreferenceHistory, by_length, learn
+from helpers.preference import PairData, PreferenceConfig, PreferenceHistory, learn, of_all
 from helpers.transformer import Config, Transformer
 
 
@@ -105,7 +105,7 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
     read. Raises ValueError for a pair that is longer than the model's context.
     """
     data.check(value.config.context)
-    device, errors = value.head.weight.device, []
+    device = value.head.weight.device
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
         ids, completion_mask = (each.to(device) for each in data.tensors(numbers))
@@ -120,14 +120,8 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
     return learn(value, data, config, loss, "Value model").losses
 
 
-@torch.no_grad()
 def pair_rewards(reward: RewardModel, data: PairData, pairs: int = 16) -> tuple[Tensor, Tensor]:
     """The rewards of all chosen and of all rejected answers, (N,) each."""
     data.check(reward.config.context)
-    was_training, device = reward.training, reward.head.weight.device
-    reward.eval()
-    found = torch.zeros(2, len(data.rows), device=device)
-    for numbers in by_length(data).split(pairs):
-        found[:, numbers] = reward(*(each.to(device) for each in data.tensors(numbers.tolist()))).view(2, -1)
-    reward.train(was_training)
-    return found[0], found[1]
+    chosen, rejected = of_all(reward, data, reward, pairs)
+    return chosen, rejected

@@ -3,6 +3,7 @@
 A batch is drawn from its number alone, so that step 700 sees the same batch in a training that was stopped and resumed,
 and each of several processes can take its own rows of it. Every target is the token after its input.
 """
+import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,6 +38,18 @@ class Data(Protocol):
 def draw(seed: int, number: int) -> torch.Generator:
     """A generator that depends on the seed and the number of the batch, and on nothing that came before."""
     return torch.Generator().manual_seed(seed * 1_000_003 + number)
+
+
+def in_turn(items: int, number: int, rows: int, seed: int) -> list[int]:
+    """Which of so many items a batch of this number holds: in a shuffled order, all once before one comes again."""
+    places = (divmod(place, items) for place in range(number * rows, (number + 1) * rows))
+    return [shuffled(items, seed, epoch)[at] for epoch, at in places]
+
+
+@functools.lru_cache(maxsize=8)
+def shuffled(items: int, seed: int, epoch: int) -> tuple[int, ...]:
+    """The order of one pass over so many items; the last ones asked for are kept."""
+    return tuple(torch.randperm(items, generator=draw(seed, epoch)).tolist())
 
 
 class TokenStream:
@@ -111,17 +124,7 @@ class Examples:
 
     def batch(self, number: int, rows: int, context: int, seed: int) -> tuple[Tensor, Tensor]:
         """Examples in a shuffled order, all once before one comes again: inputs and targets (rows, T)."""
-        chosen = []
-        for place in range(number * rows, (number + 1) * rows):
-            epoch, at = divmod(place, len(self.rows))
-            chosen.append(self.rows[self.order(seed, epoch)[at]])
-        return self.padded(chosen, context)
-
-    def order(self, seed: int, epoch: int) -> list[int]:
-        """The order of one pass over the examples; the last one asked for is kept."""
-        if getattr(self, "kept", (None,))[0] != (seed, epoch):
-            self.kept = (seed, epoch), torch.randperm(len(self.rows), generator=draw(seed, epoch)).tolist()
-        return self.kept[1]
+        return self.padded([self.rows[place] for place in in_turn(len(self.rows), number, rows, seed)], context)
 
     def in_order(self, rows: int, context: int) -> Iterable[tuple[Tensor, Tensor]]:
         """All examples once, in the order they came in."""

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import checkpoints, parallel
-from helpers.counting import require
+from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import optimizers, schedule
 from helpers.token_data import IGNORE, Data, Examples, TokenStream, memory_map
@@ -59,11 +59,8 @@ class TrainConfig:
         require(steps=self.steps, batch=self.batch, accumulate=self.accumulate, checkpoint_every=self.checkpoint_every,
                 context=1 if self.context is None else self.context)
         require(least=0, warmup=self.warmup, evaluate_every=self.evaluate_every, seed=self.seed)
-        for name in ("learning_rate", "muon_learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; give a number above 0.")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay is {self.weight_decay!r}; give a number, 0 or more.")
+        require_above_0(learning_rate=self.learning_rate, muon_learning_rate=self.muon_learning_rate, clip=self.clip)
+        require_above_0(or_0=True, weight_decay=self.weight_decay)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas is {self.betas!r}; give two numbers, each from 0 to below 1.")
         for name in ("optimizer", "precision"):

@@ -23,7 +23,7 @@ def point(reader: str, size: tuple[int, int, int], seed: int) -> dict:
     requests, answers, pairs = size
     chosen = preference_runs.ranked(groups(requests, answers), READERS[reader], seed, pairs)
     config = replace(preference_runs.DPO if size == FEW else preference_runs.MANY, seed=seed)
-    model, history = preference_runs.tuned_by_dpo(chosen, config)
+    model, _ = preference_runs.tuned_by_dpo(chosen, config)
     found = preference_runs.judged(model, points=judges.POINTS[reader])
     return {"reader": reader, "pairs": requests * pairs, "seed": seed} | {
         name: round(value, 4) for name, value in found.items()}
