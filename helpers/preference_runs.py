@@ -29,9 +29,8 @@ REWARD = PreferenceConfig(steps=90, batch=16, learning_rate=2e-3, warmup=5)     
 VALUE = PreferenceConfig(steps=60, batch=8, learning_rate=1e-3)
 PPO = PPOConfig(steps=20, beta=0.06)
 JUDGED = 240                                        # held-out requests
-DPO = PreferenceConfig(steps=30, batch=16, learning_rate=2e-4, warmup=3)            # once through PAIRS
-MANY = replace(DPO, steps=150, learning_rate=1e-4)                                  # once through five times as many
-DPO_BETA = 0.1
+DPO = PreferenceConfig(steps=30, batch=16, learning_rate=3e-4, warmup=3)            # once through PAIRS
+DPO_BETA = 1.0                                      # a lower one lets long trainings go far: see lesson 06c
 AT_ONCE = 120                                       # stories that are written side by side
 
 
@@ -150,10 +149,11 @@ def tuned_by_ppo(reward: RewardModel, value: RewardModel, config: PPOConfig = PP
     return model, history
 
 
-def tuned_by_dpo(pairs: Sequence[Pair], config: PreferenceConfig = DPO) -> tuple[Transformer, PreferenceHistory]:
-    """The instructed Storyteller, after DPO on pairs."""
-    model = fresh()
-    return model, train_dpo(model, data(pairs), config, DPO_BETA)
+def tuned_by_dpo(pairs: Sequence[Pair], config: PreferenceConfig = DPO, beta: float = DPO_BETA
+                 ) -> tuple[Transformer, PreferenceHistory]:
+    """The instructed Storyteller, after DPO, once through the pairs: as many steps as that takes."""
+    model, steps = fresh(), max(1, len(pairs) // config.batch)
+    return model, train_dpo(model, data(pairs), replace(config, steps=steps, warmup=min(config.warmup, steps)), beta)
 
 
 # What has become of a model -------------------------------------------------------------------------------------------
@@ -170,15 +170,23 @@ def judged(model: Transformer, n: int = JUDGED, points: Callable[[str], float] =
     """A model beside the instructed one on n held-out requests: `win` rate, `kl` in nats a story, shares of stories
     that are `consistent` and do what was `asked`, and the `words` of a story.
     """
-    requests, told, kls = asked(n, 2, "held_out"), [], []
-    with bar(n, "Judging", " stories") as advance:
-        for first in range(0, n, AT_ONCE):
-            part = [request.text for request in requests[first:first + AT_ONCE]]
-            wrote = rollout(model, instructed()[0], instructed()[1], part, seed=seed + first)
-            told += wrote.completions
-            kls += wrote.kls.tolist()
-            advance(len(part))
+    requests = asked(n, 2, "held_out")
+    told, kls = rolled_out(model, requests, seed)
     return {"win": judges.win_rate(told, rivals(n), points), "kl": fmean(kls),
             "consistent": fmean(tales.consistent("", story).ok for story in told),
             "asked": fmean(tales.follows(request, story).ok for request, story in zip(requests, told, strict=True)),
             "words": fmean(len(story.split()) for story in told)}
+
+
+def rolled_out(model: Transformer, requests: Sequence[Request], seed: int) -> tuple[list[str], list[float]]:
+    """A story for each request, and how much likelier it is to the model than to the instructed one, in nats."""
+    reference, tokenizer = instructed()
+    told, kls = [], []
+    with bar(len(requests), "Judging", " stories") as advance:
+        for first in range(0, len(requests), AT_ONCE):
+            part = [request.text for request in requests[first:first + AT_ONCE]]
+            wrote = rollout(model, reference, tokenizer, part, seed=seed + first)
+            told += wrote.completions
+            kls += wrote.kls.tolist()
+            advance(len(part))
+    return told, kls

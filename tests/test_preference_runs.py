@@ -157,5 +157,14 @@ def test_dpo_teaches_the_storyteller(groups):
     assert float((gained[0] - gained[1]).mean()) > 0.1
 
 
+def test_dpo_goes_once_through_the_pairs_from_the_instructed_model(groups):
+    pairs, kept = preference_runs.ranked(groups, SURE), weights(preference_runs.instructed()[0])
+    config = replace(preference_runs.DPO, batch=3)
+    model, history = preference_runs.tuned_by_dpo(pairs, config)
+    assert len(history.losses) == len(pairs) // 3 and history.losses[0] == pytest.approx(0.6931, abs=1e-3)
+    assert len(preference_runs.tuned_by_dpo(pairs, replace(config, batch=99), beta=0.1)[1].losses) == 1
+    assert torch.equal(weights(preference_runs.instructed()[0]), kept) and not torch.equal(weights(model), kept)
+
+
 def test_judges_know_every_taste():
     assert set(judges.POINTS) == {"Robin", "cheerful", "gloomy", "brief", "wordy"}

@@ -1,5 +1,5 @@
-"""Lesson 06c: DPO on as many of Robin's choices as PPO's reward model had and on five times as many; and two readers
-who want opposite things.
+"""Lesson 06c: DPO on as many of Robin's choices as PPO's reward model had, and on more that are clearer, with two betas;
+and on the choices of readers who want opposite things.
 """
 import functools
 from collections.abc import Iterator
@@ -9,27 +9,32 @@ from benchmarks.sweeps import one_a_core
 from helpers import judges, preference_runs
 from helpers.labellers import READERS
 
-FEW, MANY = (preference_runs.PAIRS, 2, 1), (800, 8, 3)          # requests, answers to each, pairs of them
-SETTINGS, SEEDS = (("Robin", FEW), ("cheerful", FEW), ("gloomy", FEW), ("Robin", MANY)), range(3)
+FEW, MANY = (preference_runs.PAIRS, 2), (1_600, 8)      # requests, answers to each: of these the best and the worst
+HALF = (800, 8)
+USUAL, SMALL = preference_runs.DPO_BETA, 0.1
+SETTINGS = (("Robin", FEW, USUAL), ("Robin", MANY, USUAL), ("Robin", MANY, SMALL),
+            *((name, HALF, USUAL) for name in ("cheerful", "gloomy", "brief", "wordy")))
+SEEDS, SHOWN = range(3), 4
 
 
 def points() -> Iterator[dict]:
-    """Reader, pairs and seed, and what `judged` finds, by that reader's judge."""
-    return one_a_core(point, [(reader, size, seed) for reader, size in SETTINGS for seed in SEEDS])
+    """Reader, pairs, beta and seed, what `judged` finds, by that reader's judge, and a few held-out `stories`."""
+    return one_a_core(point, [(*setting, seed) for setting in SETTINGS for seed in SEEDS])
 
 
-def point(reader: str, size: tuple[int, int, int], seed: int) -> dict:
+def point(reader: str, size: tuple[int, int], beta: float, seed: int) -> dict:
     """One training. seed: of the reader's choices and of the order of the pairs."""
-    requests, answers, pairs = size
-    chosen = preference_runs.ranked(groups(requests, answers), READERS[reader], seed, pairs)
-    config = replace(preference_runs.DPO if size == FEW else preference_runs.MANY, seed=seed)
-    model, _ = preference_runs.tuned_by_dpo(chosen, config)
+    chosen = preference_runs.ranked(groups(*size), READERS[reader], seed)
+    model, _ = preference_runs.tuned_by_dpo(chosen, replace(preference_runs.DPO, seed=seed), beta)
     found = preference_runs.judged(model, points=judges.POINTS[reader])
-    return {"reader": reader, "pairs": requests * pairs, "seed": seed} | {
+    told = preference_runs.stories(model, preference_runs.asked(SHOWN, 2, "held_out"), seed=700_000)
+    return {"reader": reader, "pairs": size[0], "beta": beta, "seed": seed, "stories": told} | {
         name: round(value, 4) for name, value in found.items()}
 
 
 @functools.cache
 def groups(requests: int, answers: int) -> list[preference_runs.Group]:
-    """Requests with their answers."""
+    """Requests with their answers; fewer are the first of more."""
+    if (requests, answers) == HALF:
+        return groups(*MANY)[:requests]
     return preference_runs.written(requests, answers)
