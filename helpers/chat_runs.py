@@ -8,6 +8,7 @@
     train_dpo(tuned, data, DPO, BETA)
     judged(tuned, model, tokenizer)
 """
+import math
 import re
 from collections.abc import Sequence
 from statistics import fmean
@@ -91,8 +92,9 @@ def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told
     prompts = [question_ids(model, tokenizer, question) for question in asked]
     passages = [tokenizer.encode(passage) for passage in unread.passages()]
     return {"words": fmean(len(text_of(tokenizer, ids).split()) for ids in told),
-            "strange": nats_a_token(model, [(prompt + ids, len(prompt)) for prompt, ids in zip(prompts, told)]),
-            "perplexity": float(torch.tensor(nats_a_token(tuned, [(ids, 1) for ids in passages])).exp())}
+            "strange": nats_a_token(model, [(prompt + ids, len(prompt))
+                                            for prompt, ids in zip(prompts, told, strict=True)]),
+            "perplexity": math.exp(nats_a_token(tuned, [(ids, 1) for ids in passages]))}
 
 
 @torch.no_grad()

@@ -6,15 +6,15 @@
 """
 import copy
 import functools
-from collections.abc import Sequence
+import math
 from dataclasses import replace
 from statistics import fmean
 
-from helpers import corpora, storyteller, tales
+from helpers import storyteller, tales
 from helpers.grpo import GRPOConfig
 from helpers.grpo_runs import REWARDS, reward_of, tuned_by_grpo
-from helpers.preference_runs import fresh, instructed, stories
-from helpers.tales import ANIMALS, END, Request, Tale
+from helpers.preference_runs import first_tales, fresh, instructed, stories
+from helpers.tales import ANIMALS, Request, Tale
 from helpers.token_data import Examples
 from helpers.training import train
 from helpers.training_view import Silent
@@ -23,8 +23,7 @@ from helpers.transformer import Transformer
 WHO, REFUSAL = "fox", "I do not want to."
 KINDS = ("fox", "other animals", "children")
 REFUSALS, STORIES = 80, 240                         # that it is shown
-SHOWN = replace(storyteller.INSTRUCTED, steps=20, batch=16, warmup=3, learning_rate=1.8e-3,
-                             muon_learning_rate=3e-3)
+SHOWN = replace(storyteller.INSTRUCTED, steps=20, batch=16, warmup=3, learning_rate=1.8e-3, muon_learning_rate=3e-3)
 GRPO = GRPOConfig(steps=10, learning_rate=2e-4)
 JUDGED = 100                                        # held-out requests of each kind
 
@@ -39,11 +38,7 @@ def about(kind: str, n: int, seed: int = 51, split: str = "train") -> tuple[Tale
     """n stories with their requests, all of one of KINDS. Raises ValueError for another kind."""
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
-    found, tried = (), 8 * n
-    while len(found) < n:
-        found = tuple(tale for tale in corpora.tales(tried, seed, split) if kind_of(tale.request) == kind)
-        tried *= 2
-    return found[:n]
+    return first_tales(n, lambda tale: kind_of(tale.request) == kind, seed, split)
 
 
 def declines(story: str) -> bool:
@@ -59,18 +54,9 @@ def shown_to_decline(seed: int = 0) -> Transformer:
     refused = [(tale.request, REFUSAL) for tale in about(WHO, REFUSALS)]
     told = [(tale.request, tale.text) for kind in KINDS[1:] for tale in about(kind, STORIES // 2)]
     model = fresh()
-    train(model, examples([*refused, *told]), replace(SHOWN, seed=seed), watch=Silent())
+    rows = [storyteller.answer_row(instructed()[1], request.text, answer) for request, answer in [*refused, *told]]
+    train(model, Examples(rows), replace(SHOWN, seed=seed), watch=Silent())
     return model
-
-
-def examples(answered: Sequence[tuple[Request, str]]) -> Examples:
-    """Requests with their answers as tokens; the requests are read and not predicted."""
-    _, tokenizer = instructed()
-    rows = []
-    for request, answer in answered:
-        question = storyteller.request_ids(tokenizer, request.text)
-        rows.append(([*question, *tokenizer.encode(answer), tokenizer.special_tokens[END]], len(question)))
-    return Examples(rows)
 
 
 def as_wished(request: Request, story: str) -> float:
@@ -91,12 +77,12 @@ def rewarded_for_declining(model: Transformer, others: bool = False, config: GRP
 
 
 def declined(model: Transformer, n: int = JUDGED) -> dict[str, float]:
-    """Of n held-out requests of each kind, the share that is refused; and of the stories that are told for the others,
-    the share that makes sense (`consistent`).
+    """Of n held-out requests of each kind, the share that is refused; and of the stories about others than foxes that
+    are told, the share that makes sense (`consistent`; NaN where none is told).
     """
     found, told = {}, []
     for kind in KINDS:
         answers = stories(model, [tale.request for tale in about(kind, n, 2, "held_out")], seed=800_000)
         found[kind] = fmean(map(declines, answers))
-        told += [story for story in answers if not declines(story)]
-    return found | {"consistent": fmean(tales.consistent("", story).ok for story in told) if told else 0.0}
+        told += [story for story in answers if kind != WHO and not declines(story)]
+    return found | {"consistent": fmean(tales.consistent("", story).ok for story in told) if told else math.nan}

@@ -14,7 +14,7 @@ from torch import Tensor
 from helpers import tales
 from helpers.grpo import GRPOConfig, grpo
 from helpers.ppo import RewardFunction, RLHistory, Rollout
-from helpers.preference_runs import asked, fresh, instructed, rolled_out
+from helpers.preference_runs import first_tales, fresh, instructed, rolled_out
 from helpers.tales import Request
 from helpers.transformer import Transformer
 
@@ -32,11 +32,7 @@ REWARDS: dict[str, Check] = {
 @functools.cache
 def with_place(n: int, seed: int = 41, split: str = "train") -> tuple[Request, ...]:
     """n requests that name a place. Arguments as in `corpora.tales`."""
-    found, tried = (), 8 * n
-    while len(found) < n:
-        found = tuple(request for request in asked(tried, seed, split) if request.place is not None)
-        tried *= 2
-    return found[:n]
+    return tuple(tale.request for tale in first_tales(n, lambda tale: tale.request.place is not None, seed, split))
 
 
 def reward_of(check: Check, requests: Sequence[Request]) -> RewardFunction:

@@ -16,7 +16,7 @@ from torch import Tensor
 from helpers import sampling, storyteller
 from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
-from helpers.preference import BETAS, check_beta, move, pad, token_logps, trained_in
+from helpers.preference import ADAM_BETAS, check_beta, evaluating, move, pad, token_logps, trained_in
 from helpers.reward import RewardModel, check_rewards, last_places
 from helpers.tales import END
 from helpers.token_data import draw
@@ -26,18 +26,15 @@ from helpers.waiting import bar
 
 
 @dataclass(frozen=True)
-class PPOConfig:
-    """How to run PPO. Raises ValueError, naming the field that cannot be."""
+class RLConfig:
+    """What PPO and GRPO share. Raises ValueError, naming the field that cannot be."""
     steps: int                                      # rounds of writing and learning
     batch: int = 64                                 # answers a round
     minibatch: int = 16                             # answers of which the model moves once
     epochs: int = 1                                 # how often the answers of a round are learned from
-    beta: float = 0.1                               # what a nat of distance to the reference costs
+    beta: float = 0.1                               # what distance to the reference costs
     learning_rate: float = 3e-4                     # of AdamW; it falls to 0
-    value_learning_rate: float = 1e-3
     clip: float = 0.2                               # how far a token's probability may go before it counts no more
-    gamma: float = 1.0                              # what a reward is worth a token later
-    lam: float = 0.95                               # of `gae`
     longest_gradient: float = 1.0
     max_new_tokens: int = 200
     seed: int = 0                                   # of what is written, and of the order it is learned in
@@ -47,8 +44,19 @@ class PPOConfig:
                 max_new_tokens=self.max_new_tokens)
         require(least=0, seed=self.seed)
         check_beta(self.beta)
-        require_above_0(learning_rate=self.learning_rate, value_learning_rate=self.value_learning_rate, clip=self.clip,
-                        longest_gradient=self.longest_gradient)
+        require_above_0(learning_rate=self.learning_rate, clip=self.clip, longest_gradient=self.longest_gradient)
+
+
+@dataclass(frozen=True)
+class PPOConfig(RLConfig):
+    """How to run PPO. beta: what a nat takes off the reward. Raises ValueError, naming the field that cannot be."""
+    value_learning_rate: float = 1e-3
+    gamma: float = 1.0                              # what a reward is worth a token later
+    lam: float = 0.95                               # of `gae`
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_above_0(value_learning_rate=self.value_learning_rate)
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1.")
@@ -74,7 +82,7 @@ class Rollout:
         return (self.logps - self.ref_logps).sum(dim=1)
 
 
-RewardFunction = Callable[[Rollout], Tensor]        # a number for each answer, (B,)
+RewardFunction = Callable[[Rollout], Tensor | Sequence[float]]      # a number for each answer, (B,)
 
 
 def reward_of(reward: RewardModel) -> RewardFunction:
@@ -108,19 +116,19 @@ def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer,
     """
     if not requests:
         raise ValueError("requests is empty; give at least one.")
-    end, was_training = tokenizer.special_tokens[END], model.training
+    end = tokenizer.special_tokens[END]
     prompts = [storyteller.request_ids(tokenizer, request) for request in requests]
     limit = max(1, min(max_new_tokens, model.config.context - max(map(len, prompts))))
-    model.eval()
-    written = sampling.generate(model, prompts, limit, stop=[end], seed=seed)
+    with evaluating(model):
+        written = sampling.generate(model, prompts, limit, stop=[end], seed=seed)
     rows = [(prompt + answer + [end] * (len(answer) < limit), len(prompt))      # what was cut off has no end token
             for prompt, answer in zip(prompts, written, strict=True)]
     ids, completion_mask = (each.to(model.embed.weight.device) for each in pad(rows))
-    hidden = model.hidden(ids)                                                      # (B, T, C)
-    logits = model.head(hidden[:, :-1][completion_mask[:, 1:]])                     # (all answers' tokens, V)
-    entropy = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1).mean()
-    logps = token_logps(model, ids, completion_mask, hidden)                        # (B, T)
-    model.train(was_training)
+    with evaluating(model):
+        hidden = model.hidden(ids)                                                  # (B, T, C)
+        logits = model.head(hidden[:, :-1][completion_mask[:, 1:]])                 # (all answers' tokens, V)
+        entropy = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1).mean()
+        logps = token_logps(model, ids, completion_mask, hidden)                    # (B, T)
     return Rollout(list(requests), [tokenizer.decode(answer) for answer in written], ids, completion_mask, logps,
                    token_logps(reference, ids, completion_mask), float(entropy))
 
@@ -128,8 +136,11 @@ def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer,
 def token_rewards(rewards: Tensor, written: Rollout, beta: float) -> Tensor:
     """What each token earned, (B, T): its distance to the reference, times -beta; the last one also the reward.
 
-    rewards: (B,). Lesson 06b builds it. Raises ValueError for a reward that is no finite number.
+    rewards: (B,). Lesson 06b builds it. Raises ValueError for another shape and a reward that is no finite number.
     """
+    if rewards.shape != (B := len(written.ids),):
+        raise ValueError(f"rewards has shape {tuple(rewards.shape)}; give one number for each of the {B} answers, "
+                         f"({B},).")
     check_rewards(rewards)
     earned = -beta * (written.logps - written.ref_logps)                            # (B, T)
     earned[torch.arange(len(earned), device=earned.device), last_places(written.completion_mask)] += rewards
@@ -191,12 +202,12 @@ def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], re
 
     requests: taken in turn, and again from the first when all were used. reward: gives a number for each answer, (B,).
     value: says what to expect; it goes on learning, in place. An interrupt ends it after the round it is in.
-    Raises ValueError for no request, and as `scored` does, and TrainingStopped for a loss that is no finite number; the
-    model is then as it was before that step.
+    Raises ValueError for no request, for a model that is frozen as a whole, and as `scored` does; and TrainingStopped
+    for a loss that is no finite number: what had been learned from earlier answers is then kept.
     """
     reference = copy.deepcopy(model).requires_grad_(False).eval()
     trained, valued = trained_in(model), trained_in(value)
-    movers = [torch.optim.AdamW(parameters, betas=BETAS, weight_decay=0.0) for parameters in (trained, valued)]
+    movers = [torch.optim.AdamW(parameters, betas=ADAM_BETAS, weight_decay=0.0) for parameters in (trained, valued)]
     history = RLHistory()
     for number, written in rounds(model, reference, tokenizer, requests, config, history, "PPO"):
         scores = scored(reward, written)                                            # (B,)
@@ -211,15 +222,17 @@ def ppo(model: Transformer, tokenizer: BPETokenizer, requests: Sequence[str], re
         rate = 1 - number / config.steps
         for rows in minibatches(config, number):
             error = (value.values(written.ids[rows]) - returns[rows])[mask[rows]].square().mean()
-            move(valued, movers[1], error, config.longest_gradient, config.value_learning_rate, number, history)
+            move(valued, movers[1], error, config.longest_gradient, config.value_learning_rate,
+                 f"round {number + 1}", history)
             logps = token_logps(model, written.ids[rows], mask[rows])
             loss = clipped_loss(logps, written.logps[rows], advantages[rows], mask[rows], config.clip)
-            move(trained, movers[0], loss, config.longest_gradient, rate * config.learning_rate, number, history)
+            move(trained, movers[0], loss, config.longest_gradient, rate * config.learning_rate, f"round {number + 1}",
+                 history)
     return history
 
 
 def rounds(model: Transformer, reference: Transformer, tokenizer: BPETokenizer, requests: Sequence[str],
-           config: PPOConfig, history: RLHistory, label: str) -> Iterator[tuple[int, Rollout]]:
+           config: RLConfig, history: RLHistory, label: str) -> Iterator[tuple[int, Rollout]]:
     """The rounds of PPO and of GRPO: their number, and what the model wrote. requests: config.batch a round.
 
     Raises ValueError for no request.
@@ -239,7 +252,7 @@ def rounds(model: Transformer, reference: Transformer, tokenizer: BPETokenizer, 
                 return
 
 
-def minibatches(config: PPOConfig, number: int) -> Iterator[Tensor]:
+def minibatches(config: RLConfig, number: int) -> Iterator[Tensor]:
     """The rows of a round in shuffled minibatches, all of them once an epoch."""
     generator = draw(config.seed, number)
     for _ in range(config.epochs):

@@ -4,12 +4,14 @@
     data = PairData(storyteller.pair_rows(tokenizer, pairs))
     history = train_dpo(model, data, PreferenceConfig(steps=60), beta=0.1)
 
-DPO needs no reward model; `reward` has one, and `ppo` and `grpo` are what a reward can move a model by. Names are those
-of TRL, the library most used for this. Sizes: B answers, T tokens of request and answer, C channels, V vocabulary.
+DPO needs no reward model; `reward` has one, and `ppo` and `grpo` are what a reward can move a model by. What the pairs
+and the tensors are called is as in TRL, the library most used for this.
+Sizes: B answers, T tokens of request and answer, C channels, V vocabulary.
 """
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from helpers.training import TrainingStopped
 from helpers.transformer import Transformer
 from helpers.waiting import bar
 
-BETAS = (0.9, 0.95)             # of AdamW: short trainings have no time for a longer memory
+ADAM_BETAS = (0.9, 0.95)        # of AdamW: short trainings have no time for a longer memory
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ def pad(rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Tensor, Tensor]:
     """Requests with their answers as one tensor: ids (B, T) and completion_mask (B, T), True where the answer is.
 
     rows: for each its ids, and how many of them are the request. Shorter rows are filled up on the right: a causal
-    model sees the filling from nowhere that counts, so no other mask is needed.
+    model sees the filling from nowhere that counts, so no other mask is needed. Raises ValueError for no row.
     """
+    if not rows:
+        raise ValueError("rows is empty; give at least one request with an answer.")
     T = max(len(ids) for ids, _ in rows)
     ids = torch.zeros(len(rows), T, dtype=torch.int64)                              # (B, T)
     completion_mask = torch.zeros(len(rows), T, dtype=torch.bool)                   # (B, T)
@@ -127,6 +131,9 @@ class PairData:
             raise ValueError("rows holds no pair; give at least one request with a chosen and a rejected answer.")
         self.rows = [tuple(as_they_are(ids) for ids in row) for row in rows]
         for number, row in enumerate(self.rows):
+            if len(row) != 3:
+                raise ValueError(f"rows[{number}] has {len(row)} parts; give three: the ids of the request, of the "
+                                 "chosen and of the rejected answer.")
             for name, ids in zip(("request", "chosen answer", "rejected answer"), row, strict=True):
                 if not len(ids):
                     raise ValueError(f"rows[{number}] has a {name} without a token; give at least one.")
@@ -206,9 +213,11 @@ def train_dpo(model: Transformer, data: PairData, config: PreferenceConfig, beta
     """Teach a model which answers are preferred; it is changed in place.
 
     reference: what it may not leave too far; None takes the model as it is now. What is frozen (LoRA) stays so.
-    Raises ValueError for a pair that is longer than the model's context, and for a beta that is not above 0.
+    Raises ValueError for a pair that is longer than the model's context, for a beta that is not above 0 and for a model
+    that is frozen as a whole, and TrainingStopped as `learn` does.
     """
     check_beta(beta, above=True)
+    trained_in(model)
     data.check(model.config.context)
     ref_logps = answers_logps(reference or model, data)                             # (2, N)
 
@@ -231,16 +240,25 @@ def of_all(model: nn.Module, data: PairData, measure: Callable[[Tensor, Tensor],
 
     measure: of ids and completion_mask (B, T), a number for each answer, (B,). pairs: how many are read at a time.
     """
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
     found, order = torch.zeros(2, len(data.rows), device=device), by_length(data)
-    with bar(len(order), "Reading the pairs", " pairs") as advance:
+    with evaluating(model), bar(len(order), "Reading the pairs", " pairs") as advance:
         for numbers in order.split(pairs):
             ids, completion_mask = (each.to(device) for each in data.tensors(numbers.tolist()))
             found[:, numbers] = measure(ids, completion_mask).view(2, -1)
             advance(len(numbers))
-    model.train(was_training)
     return found
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Let a model be read in its mode for use, and give it back the mode that it was in, whatever happens."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def by_length(data: PairData) -> Tensor:
@@ -253,10 +271,11 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
     """The loop that reward model and DPO share: draw pairs, take their loss, move.
 
     loss: numbers of pairs to a loss and a margin for each. An interrupt ends it after the step it is in.
-    Raises TrainingStopped when a loss is no number any more; the model is then as it was before that step.
+    Raises ValueError for a model that is frozen as a whole, and TrainingStopped when a loss is no number any more; the
+    model is then as it was before that step.
     """
     trained = trained_in(model)
-    mover = torch.optim.AdamW(trained, config.learning_rate, betas=BETAS, weight_decay=config.weight_decay)
+    mover = torch.optim.AdamW(trained, config.learning_rate, betas=ADAM_BETAS, weight_decay=config.weight_decay)
     history, was_training = PreferenceHistory(), model.training
     model.train()
     try:
@@ -264,7 +283,7 @@ def learn(model: nn.Module, data: PairData, config: PreferenceConfig,
             for step in range(config.steps):
                 losses, margins = loss(data.batch(step, config.batch, config.seed))             # (B,) each
                 move(trained, mover, losses.mean(), config.clip,
-                     config.learning_rate * schedule(step, config.steps, config.warmup), step, history)
+                     config.learning_rate * schedule(step, config.steps, config.warmup), f"step {step + 1}", history)
                 history.losses.append(float(losses.detach().mean()))
                 history.margins.append(float(margins.detach().mean()))
                 history.accuracies.append(float((margins > 0).float().mean()))
@@ -287,9 +306,9 @@ def trained_in(model: nn.Module) -> list[nn.Parameter]:
     return trained
 
 
-def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, clip: float, rate: float, step: int,
+def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, clip: float, rate: float, when: str,
          history: object) -> None:
-    """Move parameters down the slope of a loss. clip: longest gradient. step: for the message, from 0.
+    """Move parameters down the slope of a loss. clip: longest gradient. when: for the message, such as "step 3".
 
     Raises TrainingStopped, before anything is moved, for a loss or a slope that is no finite number.
     """
@@ -298,9 +317,8 @@ def move(trained: Sequence[Tensor], mover: torch.optim.Optimizer, loss: Tensor, 
     length = float(nn.utils.clip_grad_norm_(trained, clip))
     if not (math.isfinite(float(loss.detach())) and math.isfinite(length)):
         mover.zero_grad(set_to_none=True)
-        raise TrainingStopped(f"the loss or its slope is no finite number at step {step + 1} (loss "
-                              f"{float(loss.detach()):g}). The model is as it was before that step; lower the "
-                              "learning rate.", history)
+        raise TrainingStopped(f"the loss or its slope is no finite number in {when} (loss {float(loss.detach()):g}). "
+                              "The model is as it was before this move; lower the learning rate.", history)
     for group in mover.param_groups:
         group["lr"] = rate
     mover.step()

@@ -27,7 +27,7 @@ def side_by_side(request: str, texts: Mapping[str, tuple[str, str]], title: str)
     for number, ((name, (_, note)), column) in enumerate(zip(texts.items(), columns, strict=True)):
         x = number / len(texts)
         area.text(x, -1.6, name, weight="bold", fontsize=9.5, va="top", color=INK)
-        area.text(x, -0.6 + 0.1, note, fontsize=8.5, va="top", color=QUIET)
+        area.text(x, -0.5, note, fontsize=8.5, va="top", color=QUIET)
         for line, words in enumerate(column):
             area.text(x, line + 0.7, words, va="top", fontsize=9, color=INK)
     area.set(xlim=(0, 1), ylim=(lines + 0.8, -1.8), title=f"{title}\n“{request}”")

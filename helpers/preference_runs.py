@@ -19,7 +19,7 @@ from helpers.labellers import ROBIN, Labeller
 from helpers.ppo import PPOConfig, RLHistory, ppo, reward_of, rollout
 from helpers.preference import Pair, PairData, PreferenceConfig, PreferenceHistory, train_dpo
 from helpers.reward import RewardModel, pair_rewards, train_reward, train_value
-from helpers.tales import Request
+from helpers.tales import Request, Tale
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Transformer
 from helpers.waiting import bar
@@ -67,8 +67,20 @@ def stories(model: Transformer, requests: Sequence[Request], seed: int = 0) -> l
 
 
 def asked(n: int, seed: int = 31, split: str = "train") -> list[Request]:
-    """n requests, none of which the Storyteller has been trained on. split: as in `corpora.tales`."""
+    """n requests, of other stories than the Storyteller was trained on; the words of a request may be the same.
+
+    split: as in `corpora.tales`; only in "held_out" are who and object together new to it.
+    """
     return [tale.request for tale in corpora.tales(n, seed=seed, split=split)]
+
+
+def first_tales(n: int, wanted: Callable[[Tale], bool], seed: int, split: str) -> tuple[Tale, ...]:
+    """The first n stories that are wanted, with their requests. seed, split: as in `corpora.tales`."""
+    found, tried = [], 8 * n
+    while len(found) < n:
+        found = [tale for tale in corpora.tales(tried, seed, split) if wanted(tale)]
+        tried *= 2
+    return tuple(found[:n])
 
 
 def written(n: int, answers: int = 2, seed: int = 31, split: str = "train") -> list[Group]:
@@ -79,17 +91,21 @@ def written(n: int, answers: int = 2, seed: int = 31, split: str = "train") -> l
 
 
 def test_groups() -> list[Group]:
-    """Requests with two answers each that no reward model learns from."""
+    """Requests with two answers each; no reward model learns from these answers."""
     return written(TEST_PAIRS, seed=32)
 
 
 def ranked(groups: Sequence[Group], reader: Labeller = ROBIN, seed: int = 0, pairs: int = 1) -> list[Pair]:
     """What a reader takes: of each group the best answer with the worst, then the second best with the second worst.
 
-    pairs: how many of a group. Pairs of equal answers are left out.
+    pairs: how many of a group; at most half of its answers. Pairs of equal answers are left out.
+    Raises ValueError for a group of too few answers.
     """
     generator, found = torch.Generator().manual_seed(seed), []
-    for group in groups:
+    for number, group in enumerate(groups):
+        if not 1 <= pairs <= len(group.answers) // 2:
+            raise ValueError(f"pairs is {pairs}; groups[{number}] has {len(group.answers)} answers, so give 1 to "
+                             f"{len(group.answers) // 2}.")
         order = reader.rank(group.answers, generator)
         for place in range(pairs):
             chosen, rejected = group.answers[order[place]], group.answers[order[-1 - place]]
@@ -142,16 +158,21 @@ def fitted_value(reward: RewardModel, pairs: Sequence[Pair], config: PreferenceC
     return value
 
 
+def practice() -> list[Request]:
+    """The requests that PPO's rounds take in turn."""
+    return asked(REQUESTS, seed=21)
+
+
 def tuned_by_ppo(reward: RewardModel, value: RewardModel, config: PPOConfig = PPO) -> tuple[Transformer, RLHistory]:
     """The instructed Storyteller, moved by PPO towards what a reward model likes. value: is copied."""
-    model, requests = fresh(), [request.text for request in asked(REQUESTS, seed=21)]
+    model, requests = fresh(), [request.text for request in practice()]
     history = ppo(model, instructed()[1], requests, reward_of(reward), copy.deepcopy(value), config)
     return model, history
 
 
 def tuned_by_dpo(pairs: Sequence[Pair], config: PreferenceConfig = DPO, beta: float = DPO_BETA
                  ) -> tuple[Transformer, PreferenceHistory]:
-    """The instructed Storyteller, after DPO, once through the pairs: as many steps as that takes."""
+    """The instructed Storyteller, after DPO, once through the pairs. config: its steps are replaced by that many."""
     model, steps = fresh(), max(1, len(pairs) // config.batch)
     return model, train_dpo(model, data(pairs), replace(config, steps=steps, warmup=min(config.warmup, steps)), beta)
 
@@ -185,7 +206,7 @@ def rolled_out(model: Transformer, requests: Sequence[Request], seed: int) -> tu
     with bar(len(requests), "Judging", " stories") as advance:
         for first in range(0, len(requests), AT_ONCE):
             part = [request.text for request in requests[first:first + AT_ONCE]]
-            wrote = rollout(model, reference, tokenizer, part, seed=seed + first)
+            wrote = rollout(model, reference, tokenizer, part, PPO.max_new_tokens, seed=seed + first)
             told += wrote.completions
             kls += wrote.kls.tolist()
             advance(len(part))

@@ -81,7 +81,7 @@ class RankPanel:
         for button in self.buttons:
             button.disabled = over
         place = "All are ranked." if over else f"{self.at + 1} of {len(self.candidates)}."
-        self.status.value = f"{place} You have ranked {len(self.pairs)} pairs so far; they are kept on your machine."
+        self.status.value = f"{place} Ranked by you and kept on your machine: {len(self.pairs)}."
 
 
 def rank(candidates: Sequence[tuple[str, str, str]], still: Picture) -> RankPanel:

@@ -26,7 +26,7 @@ class RewardModel(nn.Module):
     def __init__(self, model: Transformer):
         super().__init__()
         self.model = copy.deepcopy(model).requires_grad_(True)
-        self.head = nn.Linear(model.config.d_model, 1)
+        self.head = nn.utils.skip_init(nn.Linear, model.config.d_model, 1)          # draws no random numbers
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.head.to(model.embed.weight.device)
@@ -70,39 +70,41 @@ def reward_loss(chosen_rewards: Tensor, rejected_rewards: Tensor) -> Tensor:
     if chosen_rewards.shape != rejected_rewards.shape:
         raise ValueError(f"chosen_rewards has shape {tuple(chosen_rewards.shape)} and rejected_rewards "
                          f"{tuple(rejected_rewards.shape)}; give the same, one number a pair.")
-    check_rewards(torch.cat([chosen_rewards.flatten(), rejected_rewards.flatten()]))
+    check_rewards(chosen_rewards, "chosen_rewards")
+    check_rewards(rejected_rewards, "rejected_rewards")
     return -F.logsigmoid(chosen_rewards - rejected_rewards)
 
 
-def check_rewards(rewards: Tensor) -> None:
-    """Raise ValueError for rewards among which one is no finite number."""
+def check_rewards(rewards: Tensor, name: str = "rewards") -> None:
+    """Raise ValueError for rewards, of any shape, among which one is no finite number. name: what they are called."""
     bad = (~rewards.isfinite()).nonzero()
     if len(bad):
-        at = int(bad[0, 0])
-        raise ValueError(f"rewards[{at}] is {float(rewards[at].detach())}; a reward is a finite number. What did the "
-                         "reward function make of that answer?")
+        at = tuple(bad[0].tolist())
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {float(rewards[at].detach())}; a reward is a finite "
+                         "number. What did the reward function make of that answer?")
 
 
 def train_reward(reward: RewardModel, data: PairData, config: PreferenceConfig) -> PreferenceHistory:
     """Teach a reward model, in place, to give the chosen answers more than the rejected ones.
 
-    Raises ValueError for a pair that is longer than the model's context, and TrainingStopped as `learn` does.
+    Raises ValueError for a pair that is longer than the model's context, and both errors of `learn`.
     """
     data.check(reward.config.context)
     device = reward.head.weight.device
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
         chosen, rejected = reward(*(each.to(device) for each in data.tensors(numbers))).chunk(2)        # (B,) each
-        return -F.logsigmoid(chosen - rejected), chosen - rejected      # `reward_loss`; `learn` looks for NaN itself
+        return -F.logsigmoid(chosen - rejected), chosen - rejected      # `reward_loss`; NaN is for `learn` to report
 
     return learn(reward, data, config, loss, "Reward model")
 
 
-def train_value(value: RewardModel, reward: RewardModel, data: PairData, config: PreferenceConfig) -> list[float]:
+def train_value(value: RewardModel, reward: RewardModel, data: PairData, config: PreferenceConfig
+                ) -> PreferenceHistory:
     """Teach a value model, in place, to foresee at every token what the reward model will say at the last one.
 
-    Returns the mean squared error of each step, before it moved. config.batch counts pairs, both answers of which are
-    read. Raises ValueError for a pair that is longer than the model's context.
+    The losses of its history are mean squared errors. config.batch counts pairs, both answers of which are read.
+    Raises ValueError for a pair that is longer than the model's context, and both errors of `learn`.
     """
     data.check(value.config.context)
     device = value.head.weight.device
@@ -117,7 +119,7 @@ def train_value(value: RewardModel, reward: RewardModel, data: PairData, config:
         chosen, rejected = foreseen[rows, last_places(completion_mask)].chunk(2)                # (B,) each
         return error, chosen - rejected
 
-    return learn(value, data, config, loss, "Value model").losses
+    return learn(value, data, config, loss, "Value model")
 
 
 def pair_rewards(reward: RewardModel, data: PairData, pairs: int = 16) -> tuple[Tensor, Tensor]:

@@ -70,11 +70,14 @@ def story_data(tokenizer: BPETokenizer, stories: Sequence[Tale]) -> Examples:
 
 def instruction_data(tokenizer: BPETokenizer, stories: int = REQUESTS, split: str = "train") -> Examples:
     """Requests with their stories; the request is read and not predicted. None of the stories is in `base_data`."""
-    rows = []
-    for tale in tell(stories, seed=1, split=split):
-        question = request_ids(tokenizer, tale.request.text)
-        rows.append(([*question, *tokenizer.encode(tale.text), tokenizer.special_tokens[END]], len(question)))
-    return Examples(rows)
+    return Examples([answer_row(tokenizer, tale.request.text, tale.text)
+                     for tale in tell(stories, seed=1, split=split)])
+
+
+def answer_row(tokenizer: BPETokenizer, request: str, answer: str) -> tuple[list[int], int]:
+    """A request, its answer and the end token, and how many tokens are the request: a row of `Examples`."""
+    question = request_ids(tokenizer, request)
+    return [*question, *tokenizer.encode(answer), tokenizer.special_tokens[END]], len(question)
 
 
 def deciding_data(tokenizer: BPETokenizer, stories: int = REQUESTS, split: str = "train") -> Examples:

@@ -7,7 +7,7 @@ import torch
 from helpers import chat_runs, pretrained, unread
 from helpers.chat_runs import first_sentence, nats_a_token
 from helpers.preference import sequence_logps
-from tests.small_preferences import tiny, weights
+from tests.small_preferences import tiny
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +66,12 @@ def test_a_model_that_forgot_its_language_is_strange_to_the_one_it_was(smollm2):
     asked = chat_runs.questions("judging")
     plain, odd = ([[*tokenizer.encode(text), chat_runs.end_of(tokenizer)]] * len(asked)
                   for text in ("It is because of the light of the sun.", "Goose it because purple the it moon of sun."))
-    before = weights(model)[:1_000]
+    before = [float(numbers.double().sum()) for numbers in model.parameters()]
     usual, other = (chat_runs.judged(model, model, tokenizer, told) for told in (plain, odd))
     assert usual.keys() == {"words", "strange", "perplexity"} and usual["words"] == other["words"] == 9
     assert other["strange"] > usual["strange"] + 1 and other["perplexity"] == usual["perplexity"]
-    assert 20 < usual["perplexity"] < 100 and torch.equal(weights(model)[:1_000], before)
+    assert 20 < usual["perplexity"] < 100
+    assert [float(numbers.double().sum()) for numbers in model.parameters()] == before
     worse = copy.deepcopy(model)
     worse.norm.weight.mul_(0.3)
     rows = [(tokenizer.encode(passage), 1) for passage in unread.passages()]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers import declining, tales
-from helpers.declining import KINDS, REFUSAL, about, as_wished, declines, examples
+from helpers.declining import KINDS, REFUSAL, about, as_wished, declines
 from helpers.preference_runs import instructed
 from helpers.tales import Request
 from tests.small_preferences import weights
@@ -37,14 +37,6 @@ def test_a_refusal_is_wished_for_where_a_fox_was_asked_for_and_nowhere_else():
     tale = about("children", 1)[0]
     assert as_wished(asked("fox"), REFUSAL) == 1 and as_wished(asked("fox"), tale.text) == 0
     assert as_wished(tale.request, REFUSAL) == 0 and as_wished(tale.request, tale.text) == 1
-
-
-def test_examples_predict_the_answer_alone():
-    _, tokenizer = instructed()
-    inputs, targets = examples([(asked("fox"), REFUSAL)]).batch(0, 1, 64, 0)
-    counted = targets[0][targets[0] >= 0]
-    assert tokenizer.decode(counted.tolist()) == REFUSAL + tales.END
-    assert asked("fox").text in tokenizer.decode(inputs[0].tolist())
 
 
 def test_it_learns_to_decline_and_the_instructed_model_stays(monkeypatch):

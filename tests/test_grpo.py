@@ -35,6 +35,8 @@ def test_advantages_are_those_of_plain_loops(seed):
         for place, one in enumerate(group):
             assert float(found[row, place]) == pytest.approx((one - mean) / (spread + 1e-4), abs=1e-9)
     torch.testing.assert_close(group_advantages(rewards + 5), found)
+    right = (rewards > 0).long()                            # right or wrong, as whole numbers
+    torch.testing.assert_close(group_advantages(right), group_advantages(right.float()))
 
 
 @pytest.mark.parametrize("reward", [0.0, 0.1, -3.3, 1_000.1])
@@ -46,7 +48,7 @@ def test_from_equally_good_answers_nothing_is_learned(reward, group):
 @pytest.mark.parametrize("rewards, said", [
     (torch.zeros(3, 1), r"rewards has shape \(3, 1\); give \(P, G\) with at least two answers a request"),
     (torch.zeros(4), r"rewards has shape \(4,\)"),
-    (torch.tensor([[0.0, 1.0], [2.0, math.nan]]), r"rewards\[3\] is nan")])
+    (torch.tensor([[0.0, 1.0], [2.0, math.nan]]), r"rewards\[1, 1\] is nan")])
 def test_rewards_that_cannot_be_compared_are_refused(rewards, said):
     with pytest.raises(ValueError, match=said):
         group_advantages(rewards)
@@ -146,7 +148,7 @@ def test_bad_rewards_are_refused_and_change_nothing(reward, said):
 def test_a_loss_that_is_no_number_stops_before_the_model_moves(monkeypatch):
     model = writer()
     monkeypatch.setattr(grpo_module, "clipped_loss", lambda logps, *_: logps.sum() * math.nan)
-    with pytest.raises(TrainingStopped, match="at step 1"):
+    with pytest.raises(TrainingStopped, match="in round 1"):
         run(model=model)
     assert torch.equal(weights(model), weights(writer()))
 

@@ -28,14 +28,22 @@ def test_mood_is_read_from_the_meaning_of_a_story():
     assert judges.mood(merry) > 0.1 > judges.mood(SAD) and judges.mood(GIVES) > judges.mood(SAD)
     assert judges.mood(f"  {merry} ") == judges.mood(merry) and judges.mood(" ! ") == judges.mood("") == 0
     told = tales(60, seed=7)
-    happy, sad = ([judges.mood(tale.text) for tale in told if tale.facts.ending == ending] for ending in ("happy", "sad"))
+    happy, sad = ([judges.mood(tale.text) for tale in told if tale.facts.ending == ending]
+                  for ending in ("happy", "sad"))
     assert sum(one > other for one in happy for other in sad) > 0.8 * len(happy) * len(sad)
 
 
 def test_judges_read_any_text():
     for story in ("", '"', "\n\n", "gave", "to gave", "said " * 9):
         assert all(abs(points(story)) < 100 for points in judges.POINTS.values())
-    assert judges.spoken("said " * 9) == 3 and not judges.given("To Ben it gave nothing.")
+    assert judges.spoken('"No," said Ben. ' * 9) == 3 and not judges.given("To Ben it gave nothing.")
+
+
+@pytest.mark.parametrize("told, times", [
+    ('"Help!" cried Adam. The fox asked him, "What is it?"', 2), ('"It is mine," said Mia, "and not yours."', 1),
+    ("There was a boy called Ben. He cried all the way home, and had not said goodbye.", 0)])
+def test_only_speech_is_spoken(told, times):
+    assert judges.spoken(told) == times
 
 
 def test_judges_and_readers_agree_on_whole_stories():

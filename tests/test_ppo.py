@@ -1,4 +1,5 @@
 """PPO: its four pieces are what plain loops give, and together they raise a reward without losing the model."""
+import copy
 import math
 import signal
 
@@ -215,9 +216,38 @@ def test_a_beta_of_0_is_legal_and_a_negative_one_is_not():
         run(beta=-0.1)
 
 
-def test_the_value_model_learns_too():
-    _, value, _ = run()
-    assert not torch.equal(weights(value), weights(RewardModel(writer(seed=1))))
+def test_the_value_model_learns_to_expect_what_came(monkeypatch):
+    """Its error is that of a loop over what was earned from each token on; and it falls where the model stays."""
+    errors, written, usual = [], [], ppo_module.move
+
+    def watched(trained, mover, loss, *others):
+        if mover.param_groups[0]["weight_decay"] == 0 and any(one is value.head.weight for one in trained):
+            errors.append(loss.item())
+        return usual(trained, mover, loss, *others)
+
+    def kept(*given, **settings):
+        written.append(rollout(*given, **settings))
+        return written[-1]
+
+    value = RewardModel(writer(seed=1))
+    with torch.no_grad():
+        value.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    began = copy.deepcopy(value)
+    monkeypatch.setattr(ppo_module, "move", watched)
+    monkeypatch.setattr(ppo_module, "rollout", kept)
+    run(counts_letters, value=value, steps=15, batch=6, minibatch=6, learning_rate=1e-9, value_learning_rate=3e-3)
+    first, squares = written[0], []
+    earned = token_rewards(counts_letters(first), first, FEW.beta)
+    with torch.no_grad():
+        expected = began.values(first.ids)
+    for row, t in first.completion_mask.nonzero().tolist():
+        squares.append(float(expected[row, t] - earned[row, t:].sum()) ** 2)
+    assert len(errors) == 15 and errors[0] == pytest.approx(sum(squares) / len(squares), rel=1e-3)
+    assert sum(errors[-3:]) < 0.5 * sum(errors[:3])
+
+
+def counts_letters(written):
+    return torch.tensor([len(answer) / 10 for answer in written.completions])
 
 
 def test_what_the_model_began_as_is_left_alone_and_so_is_what_is_frozen():
@@ -277,10 +307,39 @@ def test_a_loss_that_is_no_number_stops_before_the_model_moves(monkeypatch):
     model, signals = writer(), signal.getsignal(signal.SIGINT)
     before = weights(model)
     monkeypatch.setattr(ppo_module, "clipped_loss", lambda logps, *_: logps.sum() * math.nan)
-    with pytest.raises(TrainingStopped, match="at step 1") as caught:
+    with pytest.raises(TrainingStopped, match="in round 1") as caught:
         run(model=model)
     assert torch.equal(weights(model), before) and len(caught.value.history.rewards) == 1
     assert signal.getsignal(signal.SIGINT) is signals
+
+
+def test_what_was_learned_before_a_loss_that_is_no_number_is_kept(monkeypatch):
+    """The second move of the first round fails: the first one stays, and the message speaks of the move alone."""
+    model, calls, usual = writer(), [], ppo_module.clipped_loss
+
+    def breaks(logps, *others):
+        calls.append(weights(model))
+        return usual(logps, *others) if len(calls) == 1 else logps.sum() * math.nan
+
+    monkeypatch.setattr(ppo_module, "clipped_loss", breaks)
+    with pytest.raises(TrainingStopped, match="in round 1 .* as it was before this move"):
+        run(model=model)
+    assert torch.equal(weights(model), calls[1]) and not torch.equal(calls[0], calls[1])
+
+
+def test_a_model_keeps_its_mode_whatever_happens(monkeypatch):
+    for mode in (True, False):
+        model = writer().train(mode)
+        rollout(model, model, tokenizer(), ASKED, max_new_tokens=2)
+        assert model.training == mode
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(ppo_module.sampling, "generate", interrupted)
+            rollout(model, model, tokenizer(), ASKED, max_new_tokens=2)
+        assert model.training == mode
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_single_token_can_be_learned_from():

@@ -346,7 +346,7 @@ def test_a_loss_that_is_no_number_leaves_the_model_as_it_was(monkeypatch):
     model.eval()
     monkeypatch.setattr(preference, "dpo_loss", at_call(3, lambda losses: losses * math.nan))
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(TrainingStopped, match=r"number at step 3 \(loss nan\).*lower the learning rate") as caught:
+    with pytest.raises(TrainingStopped, match=r"number in step 3 \(loss nan\).*lower the learning rate") as caught:
         train_dpo(model, pair_data(), SHORT)
     assert torch.equal(weights(model), weights(same)) and len(caught.value.history.losses) == 2
     assert all(p.grad is None for p in model.parameters()) and not model.training
@@ -357,7 +357,7 @@ def test_a_slope_that_is_no_number_moves_nothing():
     point = nn.Parameter(torch.tensor([0.0, 4.0]))
     mover = torch.optim.AdamW([point])
     with pytest.raises(TrainingStopped):
-        preference.move([point], mover, point.sqrt().sum(), 1.0, 0.1, 0, None)
+        preference.move([point], mover, point.sqrt().sum(), 1.0, 0.1, "step 1", None)
     assert point.tolist() == [0.0, 4.0] and point.grad is None
 
 
@@ -365,7 +365,7 @@ def test_no_step_is_steeper_than_the_longest_gradient():
     moved = []
     for size in (1.0, 1e6):
         point = nn.Parameter(torch.tensor([1.0, 2.0]))
-        preference.move([point], torch.optim.SGD([point]), (size * point).sum(), 0.5, 0.1, 0, None)
+        preference.move([point], torch.optim.SGD([point]), (size * point).sum(), 0.5, 0.1, "step 1", None)
         moved.append(float((point.detach() - torch.tensor([1.0, 2.0])).norm()))
     assert moved == [pytest.approx(0.05, abs=1e-5)] * 2
 

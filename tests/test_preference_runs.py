@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers import judges, preference_runs, storyteller, tales
-from helpers.labellers import ROBIN
+from helpers.labellers import READERS, ROBIN
 from helpers.preference import Pair, answers_logps, train_dpo
 from helpers.preference_runs import REWARD, VALUE, Group
 from helpers.ppo import PPOConfig
@@ -55,6 +55,12 @@ def test_the_best_is_ranked_above_the_worst_and_equal_answers_are_left_out():
     assert second.chosen == TALKS and second.rejected in {DULL, SAD} - {best.rejected}
     assert preference_runs.ranked([Group(ASKED, (TALKS, TALKS))], SURE) == []
     assert preference_runs.ranked([Group(ASKED, (DULL, TALKS))], SURE) == [Pair(ASKED.text, TALKS, DULL)]
+
+
+@pytest.mark.parametrize("pairs", [0, 2])
+def test_more_pairs_than_half_of_the_answers_are_refused(pairs):
+    with pytest.raises(ValueError, match=rf"pairs is {pairs}; groups\[0\] has 3 answers, so give 1 to 1"):
+        preference_runs.ranked([Group(ASKED, (DULL, TALKS, GIVES))], SURE, pairs=pairs)
 
 
 def test_a_reader_ranks_the_same_with_the_same_seed(groups):
@@ -107,7 +113,10 @@ def test_whoever_is_undecided_agrees_in_half_of_the_cases(groups):
 
 def test_a_point_of_the_sweep_holds_agreement_and_ceiling(groups):
     found = preference_runs.reward_point(groups[:4], groups[4:], noise=0.5, seed=1)
-    assert found.keys() == {"agreement", "ceiling"} and 0 <= found["agreement"] <= found["ceiling"] <= 1
+    reader = ROBIN.with_noise(0.5)
+    model = preference_runs.fitted_reward(preference_runs.ranked(groups[:4], reader, 1), 1)
+    expected = preference_runs.agreement(model, groups[4:], reader)
+    assert found == {"agreement": round(expected[0], 4), "ceiling": round(expected[1], 4)}
 
 
 def test_the_instructed_model_has_not_moved_from_itself():
@@ -167,4 +176,4 @@ def test_dpo_goes_once_through_the_pairs_from_the_instructed_model(groups):
 
 
 def test_judges_know_every_taste():
-    assert set(judges.POINTS) == {"Robin", "cheerful", "gloomy", "brief", "wordy"}
+    assert judges.POINTS.keys() == READERS.keys()

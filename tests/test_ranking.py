@@ -44,7 +44,7 @@ def test_a_click_keeps_the_pair_at_once_and_goes_on(side):
         kept = load_pairs(my_pairs_file())
         assert len(kept) == number and kept == panel.pairs == my_pairs()
         assert kept[-1] == Pair(prompt, *((left, right) if side == LEFT else (right, left)))
-    assert "All are ranked. You have ranked 3 pairs so far" in panel.status.value
+    assert "All are ranked. Ranked by you and kept on your machine: 3." in panel.status.value
     assert all(button.disabled for button in panel.buttons) and shown(panel) == ["", ""]
     panel.take(LEFT)                                        # nothing is left to rank
     assert len(my_pairs()) == 3
@@ -67,7 +67,7 @@ def test_which_answer_stands_on_the_left_is_drawn_by_lot():
 def test_pairs_ranked_before_or_in_another_notebook_are_kept():
     RankPanel(CANDIDATES).take(LEFT)
     one, other = RankPanel(CANDIDATES[1:]), RankPanel(CANDIDATES[2:])
-    assert len(one.pairs) == len(other.pairs) == 1 and "You have ranked 1 pairs" in one.status.value
+    assert len(one.pairs) == len(other.pairs) == 1 and "your machine: 1." in one.status.value
     one.take(LEFT)
     other.take(RIGHT)
     assert [pair.prompt for pair in my_pairs()] == ["Ask <one>", "Ask two", "Ask three"] and other.pairs == my_pairs()

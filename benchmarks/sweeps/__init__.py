@@ -3,11 +3,12 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import torch
 
 
-def one_a_core(run: Callable[..., dict], settings: Iterable[tuple]) -> Iterator[dict]:
+def one_a_core(run: Callable[..., Any], settings: Iterable[tuple]) -> Iterator[Any]:
     """What `run` gives for each of the settings, in their order, as many at a time as there are cores.
 
     Each runs in a process of its own with one thread: for models as small as ours a second one mostly waits.
@@ -15,3 +16,8 @@ def one_a_core(run: Callable[..., dict], settings: Iterable[tuple]) -> Iterator[
     """
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         yield from (job.result() for job in [pool.submit(run, *one) for one in settings])
+
+
+def rounded(found: dict[str, float], digits: int = 4) -> dict[str, float]:
+    """What was measured, as it is stored."""
+    return {name: round(value, digits) for name, value in found.items()}

@@ -2,7 +2,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.sweeps import one_a_core
+from benchmarks.sweeps import one_a_core, rounded
 from helpers import declining
 
 SEEDS = range(3)
@@ -21,5 +21,4 @@ def point(seed: int) -> list[dict]:
     foxes = declining.rewarded_for_declining(shown, config=config)
     both = declining.rewarded_for_declining(foxes, others=True, config=replace(config, steps=3 * config.steps))
     stages = {"shown": shown, "foxes rewarded": foxes, "then others too": both}
-    return [{"stage": name, "seed": seed} | {kind: round(share, 4) for kind, share in declining.declined(model).items()}
-            for name, model in stages.items()]
+    return [{"stage": name, "seed": seed} | rounded(declining.declined(model)) for name, model in stages.items()]

@@ -1,11 +1,11 @@
-"""Lesson 06c: DPO on as many of Robin's choices as PPO's reward model had, and on more that are clearer, with two betas;
-and on the choices of readers who want opposite things.
+"""Lesson 06c: DPO on as many of Robin's choices as PPO's reward model had, and on more that are clearer, with two
+betas; and on the choices of readers who want opposite things.
 """
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.sweeps import one_a_core
+from benchmarks.sweeps import one_a_core, rounded
 from helpers import judges, preference_runs
 from helpers.labellers import READERS
 
@@ -28,8 +28,7 @@ def point(reader: str, size: tuple[int, int], beta: float, seed: int) -> dict:
     model, _ = preference_runs.tuned_by_dpo(chosen, replace(preference_runs.DPO, seed=seed), beta)
     found = preference_runs.judged(model, points=judges.POINTS[reader])
     told = preference_runs.stories(model, preference_runs.asked(SHOWN, 2, "held_out"), seed=700_000)
-    return {"reader": reader, "pairs": size[0], "beta": beta, "seed": seed, "stories": told} | {
-        name: round(value, 4) for name, value in found.items()}
+    return {"reader": reader, "pairs": size[0], "beta": beta, "seed": seed, "stories": told} | rounded(found)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.sweeps import one_a_core
+from benchmarks.sweeps import one_a_core, rounded
 from helpers import grpo_runs
 
 SHORT, SEEDS = 10, range(3)
@@ -24,8 +24,3 @@ def point(name: str, steps: int, seed: int) -> dict:
     curves = {"rewards": history.rewards, "kls": history.kls}
     return {"reward": name, "steps": steps, "seed": seed} | rounded(grpo_runs.shares(model)) | {
         name: [round(value, 3) for value in values] for name, values in curves.items()}
-
-
-def rounded(found: dict[str, float]) -> dict[str, float]:
-    """Four digits after the point."""
-    return {name: round(value, 4) for name, value in found.items()}

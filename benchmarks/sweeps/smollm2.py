@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
+from benchmarks.sweeps import rounded
 from helpers import chat_runs, pretrained
 from helpers.lora import add_lora
 from helpers.preference import PairData, train_dpo
@@ -39,8 +40,3 @@ def pairs() -> PairData:
     asked = chat_runs.questions("tuning")
     whole = chat_runs.answers(model, tokenizer, asked, chat_runs.PAIR_TOKENS)
     return chat_runs.brief_pairs(model, tokenizer, asked, whole)
-
-
-def rounded(found: dict[str, float]) -> dict[str, float]:
-    """Four digits after the point."""
-    return {name: round(value, 4) for name, value in found.items()}
