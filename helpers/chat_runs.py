@@ -6,7 +6,7 @@
     tuned = copy.deepcopy(model)
     add_lora(tuned, RANK)
     train_dpo(tuned, data, DPO, BETA)
-    judged(tuned, model, tokenizer)
+    judged(tuned, model, tokenizer, answers(tuned, tokenizer, questions("judging")))
 """
 import math
 import re
@@ -80,16 +80,14 @@ def text_of(tokenizer: BPETokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode([token for token in ids if token != end_of(tokenizer)])
 
 
-def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told: Sequence[list[int]] | None = None
+def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told: Sequence[list[int]]
            ) -> dict[str, float]:
     """What has become of a tuned model: `words` of an answer; `strange`, how unlikely a token of it is to the model
     that it began as; and `perplexity`, on text that neither has read.
 
-    told: its answers to the questions for judging, where they are known. `strange` is in nats.
+    told: its answers to the questions for judging. `strange` is in nats.
     """
-    asked = questions("judging")
-    told = answers(tuned, tokenizer, asked) if told is None else told
-    prompts = [question_ids(model, tokenizer, question) for question in asked]
+    prompts = [question_ids(model, tokenizer, question) for question in questions("judging")]
     passages = [tokenizer.encode(passage) for passage in unread.passages()]
     return {"words": fmean(len(text_of(tokenizer, ids).split()) for ids in told),
             "strange": nats_a_token(model, [(prompt + ids, len(prompt))

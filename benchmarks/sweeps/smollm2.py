@@ -8,26 +8,29 @@ from benchmarks.sweeps import rounded
 from helpers import chat_runs, pretrained
 from helpers.lora import add_lora
 from helpers.preference import PairData, train_dpo
+from helpers.transformer import Transformer
 
 RATES, SEEDS = (1e-4, 3e-4), range(3)
 
 
 def points() -> Iterator[dict]:
     """What the untuned model does (rate 0), and for each rate and seed what the tuned one does."""
-    model, tokenizer = loaded()
-    yield {"rate": 0.0, "seed": 0} | rounded(chat_runs.judged(model, model, tokenizer))
+    model, _ = loaded()
+    yield measured(model, 0.0, 0)
     for rate in RATES:
         for seed in SEEDS:
-            yield point(rate, seed)
+            tuned = copy.deepcopy(model)
+            add_lora(tuned, chat_runs.RANK, seed=seed)
+            train_dpo(tuned, pairs(), replace(chat_runs.DPO, learning_rate=rate, seed=seed), chat_runs.BETA)
+            yield measured(tuned, rate, seed)
 
 
-def point(rate: float, seed: int) -> dict:
-    """One tuning. seed: of the detours' first numbers and of the order of the pairs."""
+def measured(tuned: Transformer, rate: float, seed: int) -> dict:
+    """A point. seed: of the detours' first numbers and of the order of the pairs."""
     model, tokenizer = loaded()
-    tuned = copy.deepcopy(model)
-    add_lora(tuned, chat_runs.RANK, seed=seed)
-    train_dpo(tuned, pairs(), replace(chat_runs.DPO, learning_rate=rate, seed=seed), chat_runs.BETA)
-    return {"rate": rate, "seed": seed} | rounded(chat_runs.judged(tuned, model, tokenizer))
+    told = chat_runs.answers(tuned, tokenizer, chat_runs.questions("judging"))
+    return {"rate": rate, "seed": seed} | rounded(chat_runs.judged(tuned, model, tokenizer, told)) | {
+        "answers": [chat_runs.text_of(tokenizer, ids) for ids in told]}
 
 
 loaded = functools.cache(pretrained.smollm2)
