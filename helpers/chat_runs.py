@@ -17,7 +17,7 @@ import torch
 
 from helpers import sampling, unread
 from helpers.chat import Chat
-from helpers.preference import PairData, PreferenceConfig, pad, token_logps
+from helpers.preference import PairData, PreferenceConfig, pad, sequence_logps
 from helpers.tables import lines, table
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Transformer
@@ -98,5 +98,9 @@ def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told
 @torch.no_grad()
 def nats_a_token(model: Transformer, rows: Sequence[tuple[list[int], int]]) -> float:
     """How unlikely the tokens of texts are to a model, on average. rows: ids, and how many of them are only read."""
-    ids, mask = (each.to(model.embed.weight.device) for each in pad(rows))
-    return -float(token_logps(model, ids, mask)[mask].mean())
+    summed, tokens = 0.0, 0
+    for row in rows:                                    # one at a time: a row's logits fill 20 MB for 100 tokens
+        ids, mask = (each.to(model.embed.weight.device) for each in pad([row]))
+        summed -= float(sequence_logps(model, ids, mask))
+        tokens += int(mask.sum())
+    return summed / tokens

@@ -219,7 +219,7 @@ def train_dpo(model: Transformer, data: PairData, config: PreferenceConfig, beta
     check_beta(beta, above=True)
     trained_in(model)
     data.check(model.config.context)
-    ref_logps = answers_logps(reference or model, data)                             # (2, N)
+    ref_logps = answers_logps(reference or model, data, config.batch)               # (2, N)
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
         ids, completion_mask = (each.to(model.embed.weight.device) for each in data.tensors(numbers))
