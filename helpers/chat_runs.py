@@ -2,7 +2,7 @@
 
     model, tokenizer = helpers.pretrained.smollm2()
     whole = answers(model, tokenizer, questions("tuning"), PAIR_TOKENS)
-    data = brief_pairs(model, tokenizer, questions("tuning"), whole)    # its first sentence is better than all of it
+    data = brief_pairs(tokenizer, questions("tuning"), whole)   # its first sentence is better than all of it
     tuned = copy.deepcopy(model)
     add_lora(tuned, RANK)
     train_dpo(tuned, data, DPO, BETA)
@@ -16,7 +16,7 @@ from statistics import fmean
 import torch
 
 from helpers import sampling, unread
-from helpers.chat import Chat
+from helpers.chat import render, smollm2_template
 from helpers.preference import PairData, PreferenceConfig, pad, sequence_logps
 from helpers.tables import lines, table
 from helpers.tokenizer import BPETokenizer
@@ -35,9 +35,10 @@ def questions(use: str) -> list[str]:
     return list(lines(known[use]))
 
 
-def question_ids(model: Transformer, tokenizer: BPETokenizer, question: str) -> list[int]:
-    """A question as SmolLM2 is asked it, laid out by its chat template."""
-    return Chat(model, tokenizer, context=512).encode([{"role": "user", "content": question}])[1]
+def question_ids(tokenizer: BPETokenizer, question: str) -> list[int]:
+    """A question of ours as SmolLM2 is asked it, laid out by its chat template."""
+    text = render(smollm2_template(), [{"role": "user", "content": question}])
+    return tokenizer.encode(text, allowed_special=set(tokenizer.special_tokens))
 
 
 def end_of(tokenizer: BPETokenizer) -> int:
@@ -51,7 +52,7 @@ def answers(model: Transformer, tokenizer: BPETokenizer, asked: Sequence[str], l
 
     longest: tokens at most; an answer that is cut off there has no end token.
     """
-    prompts, end = [question_ids(model, tokenizer, question) for question in asked], end_of(tokenizer)
+    prompts, end = [question_ids(tokenizer, question) for question in asked], end_of(tokenizer)
     told = sampling.generate(model, prompts, longest, temperature=0.0, stop=[end], progress=True)
     return [ids + [end] * (len(ids) < longest) for ids in told]
 
@@ -61,8 +62,7 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.!?])\s", text.strip())[0]
 
 
-def brief_pairs(model: Transformer, tokenizer: BPETokenizer, asked: Sequence[str], told: Sequence[list[int]]
-                ) -> PairData:
+def brief_pairs(tokenizer: BPETokenizer, asked: Sequence[str], told: Sequence[list[int]]) -> PairData:
     """What a reader in a hurry takes: of each answer the first sentence rather than the whole.
 
     told: answers to the questions, as ids. Answers of one sentence are left out.
@@ -71,13 +71,14 @@ def brief_pairs(model: Transformer, tokenizer: BPETokenizer, asked: Sequence[str
     for question, ids in zip(asked, told, strict=True):
         chosen = [*tokenizer.encode(first_sentence(text_of(tokenizer, ids))), end]
         if len(chosen) < len(ids):
-            rows.append((question_ids(model, tokenizer, question), chosen, ids))
+            rows.append((question_ids(tokenizer, question), chosen, ids))
     return PairData(rows)
 
 
 def text_of(tokenizer: BPETokenizer, ids: Sequence[int]) -> str:
     """An answer as text, without its end token."""
-    return tokenizer.decode([token for token in ids if token != end_of(tokenizer)])
+    end = end_of(tokenizer)
+    return tokenizer.decode([token for token in ids if token != end])
 
 
 def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told: Sequence[list[int]]
@@ -87,7 +88,7 @@ def judged(tuned: Transformer, model: Transformer, tokenizer: BPETokenizer, told
 
     told: its answers to the questions for judging. `strange` is in nats.
     """
-    prompts = [question_ids(model, tokenizer, question) for question in questions("judging")]
+    prompts = [question_ids(tokenizer, question) for question in questions("judging")]
     passages = [tokenizer.encode(passage) for passage in unread.passages()]
     return {"words": fmean(len(text_of(tokenizer, ids).split()) for ids in told),
             "strange": nats_a_token(model, [(prompt + ids, len(prompt))

@@ -14,7 +14,7 @@ from torch import Tensor
 from helpers import tales
 from helpers.grpo import GRPOConfig, grpo
 from helpers.ppo import RewardFunction, RLHistory, Rollout
-from helpers.preference_runs import first_tales, fresh, instructed, rolled_out
+from helpers.preference_runs import first_tales, fresh, instructed, measures, rolled_out
 from helpers.tales import Request
 from helpers.transformer import Transformer
 
@@ -58,7 +58,5 @@ def shares(model: Transformer, n: int = JUDGED) -> dict[str, float]:
     """
     requests = with_place(n, 2, "held_out")
     told, kls = rolled_out(model, requests, seed=700_000)
-    followed = [tales.follows(request, story) for request, story in zip(requests, told, strict=True)]
-    return {"place": fmean(one.place for one in followed), "asked": fmean(one.ok for one in followed),
-            "consistent": fmean(tales.consistent("", story).ok for story in told), "kl": fmean(kls),
-            "words": fmean(len(story.split()) for story in told)}
+    there = fmean(tales.follows(request, story).place for request, story in zip(requests, told, strict=True))
+    return {"place": there} | measures(requests, told, kls)

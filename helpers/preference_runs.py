@@ -8,7 +8,7 @@
 """
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -55,15 +55,21 @@ def fresh() -> Transformer:
 
 def stories(model: Transformer, requests: Sequence[Request], seed: int = 0) -> list[str]:
     """One answer to each request, at temperature 1. seed: answer i is drawn with seed + i."""
-    _, tokenizer = instructed()
-    prompts, told = [storyteller.request_ids(tokenizer, request.text) for request in requests], []
-    with bar(len(prompts), "Writing", " stories") as advance:
-        for first in range(0, len(prompts), AT_ONCE):
-            part = prompts[first:first + AT_ONCE]
-            told += storyteller.write(model, tokenizer, part, temperature=1.0, seed=seed + first,
-                                      longest=PPO.max_new_tokens)
-            advance(len(part))
+    (_, tokenizer), told = instructed(), []
+    for first, part in in_parts(requests, "Writing"):
+        prompts = [storyteller.request_ids(tokenizer, text) for text in part]
+        told += storyteller.write(model, tokenizer, prompts, temperature=1.0, seed=seed + first,
+                                  longest=PPO.max_new_tokens)
     return told
+
+
+def in_parts(requests: Sequence[Request], label: str) -> Iterator[tuple[int, list[str]]]:
+    """The texts of requests, AT_ONCE at a time, with the number of the first; a bar shows how many are done."""
+    with bar(len(requests), label, " stories") as advance:
+        for first in range(0, len(requests), AT_ONCE):
+            part = [request.text for request in requests[first:first + AT_ONCE]]
+            yield first, part
+            advance(len(part))
 
 
 def asked(n: int, seed: int = 31, split: str = "train") -> list[Request]:
@@ -193,8 +199,12 @@ def judged(model: Transformer, n: int = JUDGED, points: Callable[[str], float] =
     """
     requests = asked(n, 2, "held_out")
     told, kls = rolled_out(model, requests, seed)
-    return {"win": judges.win_rate(told, rivals(n), points), "kl": fmean(kls),
-            "consistent": fmean(tales.consistent("", story).ok for story in told),
+    return {"win": judges.win_rate(told, rivals(n), points)} | measures(requests, told, kls)
+
+
+def measures(requests: Sequence[Request], told: Sequence[str], kls: Sequence[float]) -> dict[str, float]:
+    """Means over stories of what can be said of any: `kl`, `consistent`, `asked` and `words`, as in `judged`."""
+    return {"kl": fmean(kls), "consistent": fmean(tales.consistent("", story).ok for story in told),
             "asked": fmean(tales.follows(request, story).ok for request, story in zip(requests, told, strict=True)),
             "words": fmean(len(story.split()) for story in told)}
 
@@ -203,11 +213,8 @@ def rolled_out(model: Transformer, requests: Sequence[Request], seed: int) -> tu
     """A story for each request, and how much likelier it is to the model than to the instructed one, in nats."""
     reference, tokenizer = instructed()
     told, kls = [], []
-    with bar(len(requests), "Judging", " stories") as advance:
-        for first in range(0, len(requests), AT_ONCE):
-            part = [request.text for request in requests[first:first + AT_ONCE]]
-            wrote = rollout(model, reference, tokenizer, part, PPO.max_new_tokens, seed=seed + first)
-            told += wrote.completions
-            kls += wrote.kls.tolist()
-            advance(len(part))
+    for first, part in in_parts(requests, "Judging"):
+        wrote = rollout(model, reference, tokenizer, part, PPO.max_new_tokens, seed=seed + first)
+        told += wrote.completions
+        kls += wrote.kls.tolist()
     return told, kls

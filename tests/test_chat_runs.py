@@ -31,12 +31,12 @@ def test_the_first_sentence_ends_at_the_first_mark_before_a_space(text, first):
 
 
 def test_the_first_sentence_is_better_than_the_whole_answer(smollm2):
-    model, tokenizer = smollm2
+    _, tokenizer = smollm2
     end = chat_runs.end_of(tokenizer)
     whole = [*tokenizer.encode("It is blue. That is all."), end]
     single = [*tokenizer.encode("It is blue."), end]
     cut = tokenizer.encode("It is blue. And then")         # no end token: it was cut off
-    data = chat_runs.brief_pairs(model, tokenizer, ["Why?", "How?", "What?"], [whole, single, cut])
+    data = chat_runs.brief_pairs(tokenizer, ["Why?", "How?", "What?"], [whole, single, cut])
     assert len(data.rows) == 2                              # the answer of one sentence is left out
     for (question, chosen, rejected), told in zip(data.rows, (whole, cut), strict=True):
         assert chosen.tolist() == single and rejected.tolist() == told

@@ -42,4 +42,4 @@ def pairs() -> PairData:
     model, tokenizer = loaded()
     asked = chat_runs.questions("tuning")
     whole = chat_runs.answers(model, tokenizer, asked, chat_runs.PAIR_TOKENS)
-    return chat_runs.brief_pairs(model, tokenizer, asked, whole)
+    return chat_runs.brief_pairs(tokenizer, asked, whole)
