@@ -16,12 +16,12 @@ from torch import Tensor
 from helpers import sampling, storyteller
 from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
-from helpers.preference import ADAM_BETAS, check_beta, evaluating, move, pad, token_logps, trained_in
+from helpers.preference import ADAM_BETAS, check_beta, move, pad, token_logps, trained_in
 from helpers.reward import RewardModel, check_rewards, last_places
 from helpers.tales import END
 from helpers.token_data import draw
 from helpers.tokenizer import BPETokenizer
-from helpers.transformer import Transformer
+from helpers.transformer import Transformer, evaluating
 from helpers.waiting import bar
 
 

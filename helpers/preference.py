@@ -10,8 +10,7 @@ Sizes: B answers, T tokens of request and answer, C channels, V vocabulary.
 """
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from helpers.interrupts import held_interrupts
 from helpers.optimizers import schedule
 from helpers.token_data import as_they_are, in_turn, whole
 from helpers.training import TrainingStopped
-from helpers.transformer import Transformer
+from helpers.transformer import Transformer, evaluating
 from helpers.waiting import bar
 
 ADAM_BETAS = (0.9, 0.95)        # of AdamW: short trainings have no time for a longer memory
@@ -248,17 +247,6 @@ def of_all(model: nn.Module, data: PairData, measure: Callable[[Tensor, Tensor],
             found[:, numbers] = measure(ids, completion_mask).view(2, -1)
             advance(len(numbers))
     return found
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Let a model be read in its mode for use, and give it back the mode that it was in, whatever happens."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def by_length(data: PairData) -> Tensor:

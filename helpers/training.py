@@ -24,7 +24,7 @@ from helpers.counting import require, require_above_0
 from helpers.interrupts import held_interrupts
 from helpers.optimizers import optimizers, schedule
 from helpers.token_data import IGNORE, Data, Examples, TokenStream, memory_map
-from helpers.transformer import Transformer
+from helpers.transformer import Transformer, evaluating
 from helpers.waiting import bar
 
 __all__ = ["Examples", "History", "TokenStream", "TrainConfig", "TrainingStopped", "Watcher", "evaluate", "memory_map",
@@ -284,17 +284,13 @@ def evaluate(model: Transformer, data: Data, batch: int = 32, context: int | Non
     require(batch=batch, batches=1 if batches is None else batches)
     context = context or model.config.context
     check(model, data, context)
-    was_training, device = model.training, model.embed.weight.device
-    model.eval()
-    total, count = 0.0, 0
-    try:
+    device, total, count = model.embed.weight.device, 0.0, 0
+    with evaluating(model):
         for number, (inputs, targets) in enumerate(data.in_order(batch, context)):
             if number == batches:
                 break
             total += float(token_loss(model(inputs.to(device)), targets.to(device), reduction="sum"))
             count += int((targets != IGNORE).sum())
-    finally:
-        model.train(was_training)
     return total / count
 
 

@@ -16,7 +16,7 @@ from helpers import charts
 from helpers.plots import Picture
 from helpers.proof import approximately
 from helpers.training import History
-from helpers.transformer import Transformer
+from helpers.transformer import Transformer, evaluating
 from helpers.waiting import in_notebook, live
 
 UPDATES, PICTURES, SAMPLES = 100, 20, 10        # at most, over a whole training: each is a message to the browser
@@ -62,10 +62,8 @@ class LiveView:
                 self.open(steps)
         done, last = history.step, history.step == steps
         if self.sample is not None and (last or due(done, steps, SAMPLES)):
-            was_training = model.training
-            model.eval()
-            self.samples.append((done, self.sample(model)))
-            model.train(was_training)
+            with evaluating(model):
+                self.samples.append((done, self.sample(model)))
         if self.panel is None:
             if last or due(done, steps, PICTURES):
                 print(self.line(history), *(text for at, text in self.samples[-1:] if at == done), sep="\n", flush=True)

@@ -7,6 +7,8 @@ and ALiBi positions in `positions.py`, the cache that makes writing fast in `kv_
     V vocabulary
 """
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -301,3 +303,14 @@ class Transformer(nn.Module):
             return Places(mask)
         cos, sin = self.cos[positions][:, :, None], self.sin[positions][:, :, None]             # (1 or B, T, 1, D/2)
         return Places(mask, torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))      # (1 or B, T, 1, D)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Let a model be read in its mode for use, and give it back the mode that it was in, whatever happens."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

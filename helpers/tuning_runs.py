@@ -21,7 +21,7 @@ from helpers.token_data import Data, Examples, Mixed, TokenStream
 from helpers.tokenizer import BPETokenizer
 from helpers.training import History, TrainConfig, evaluate, token_loss, train
 from helpers.training_view import Silent
-from helpers.transformer import Transformer
+from helpers.transformer import Transformer, evaluating
 
 KINDS = ("instructions", "requests too", "stories", "instructions, mixed", "Shakespeare", "Shakespeare, mixed",
          "happy", "sad")
@@ -204,13 +204,12 @@ def heard(model: Transformer, n: int = 120) -> float:
     In nats, the mean of n unread stories, each told up to its turn: 0 for a model that does not listen. The model is
     left in the mode it was in.
     """
-    was_training, losses = model.training, []
-    model.eval()
-    for way in asked_both_ways(n):
-        inputs, targets = next(iter(way.in_order(n, model.config.context)))                 # (n, T)
-        device = model.embed.weight.device
-        losses.append(token_loss(model(inputs.to(device)), targets.to(device), reduction="none").sum(dim=1))    # (n,)
-    model.train(was_training)
+    device, losses = model.embed.weight.device, []
+    with evaluating(model):
+        for way in asked_both_ways(n):
+            inputs, targets = next(iter(way.in_order(n, model.config.context)))             # (n, T)
+            loss = token_loss(model(inputs.to(device)), targets.to(device), reduction="none")
+            losses.append(loss.sum(dim=1))                                                  # (n,)
     return float((losses[1] - losses[0]).mean())
 
 
