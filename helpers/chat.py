@@ -16,6 +16,8 @@ from helpers import assets, sampling
 from helpers.gguf_file import GGUF
 from helpers.logits import require
 from helpers.patterns import any_of
+from helpers.prompts import check_seed
+from helpers.replies import as_list
 from helpers.sampling import Token
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Chat:
                  system: str | None = None, seed: int | None = None, context: int | None = None):
         require(template is not None or "<|im_start|>" in tokenizer.special_tokens,
                 "template is None, which means SmolLM2's, and the tokenizer is another's; give its model's template.")
-        sampling.check_seed(seed)
+        check_seed(seed)
         self.model, self.tokenizer, self.system, self.seed = model, tokenizer, system, seed
         self.template = smollm2_template() if template is None else template
         self.context = model.config.context if context is None else context
@@ -95,7 +97,7 @@ class Chat:
         self.cache.truncate(shared(ids[:-1], self._ids[:self.cache.length]))
         tokens = sampling.stream(
             self.model, ids, max_new_tokens, temperature, top_k, top_p, min_p, repetition_penalty,
-            stop=[*self.tokenizer.special_tokens.values(), *sampling.as_list(stop)],
+            stop=[*self.tokenizer.special_tokens.values(), *as_list(stop)],
             seed=None if self.seed is None else self.seed + self.answers, tokenizer=self.tokenizer, kv_cache=self.cache)
         self._writing = self._write(tokens, messages, forgotten, text, ids)
         return self._writing

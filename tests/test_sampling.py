@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.generation import logits_process as peer
 
 from helpers import pretrained, sampling
-from helpers.sampling import draw, generate, min_p, pad, repetition_penalty, stream, temperature, top_k, top_p
+from helpers.prompts import pad
+from helpers.sampling import draw, generate, min_p, repetition_penalty, stream, temperature, top_k, top_p
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
 from small_models import DEVICES, V, small_model
