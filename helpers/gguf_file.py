@@ -17,11 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.quantization import Quantised
+
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 
 BLOCKS = {"F32": (1, 4), "F16": (1, 2), "Q4_1": (32, 20), "Q8_0": (32, 34)}     # weights in a block, and its bytes
 TENSOR_TYPES = {0: "F32", 1: "F16", 3: "Q4_1", 8: "Q8_0"}
+BITS = {"Q4_1": 4, "Q8_0": 8}                               # of one weight, its block's scale and minimum aside
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,15 @@ class GGUF:
             content = bytearray(file.read(entry.nbytes))
         return torch.frombuffer(content, dtype=torch.uint8).view(-1, BLOCKS[entry.kind][1])
 
+    def quantised(self, name: str) -> Quantised:
+        """A matrix in the 4 or 8 bits in which it is stored. Raises ValueError for one that is not quantised."""
+        blocks, entry = self.blocks(name), self.stored[name]
+        if entry.kind not in BITS:
+            raise ValueError(f"name is {name!r}, which is stored as {entry.kind}, not quantised; use tensor(name).")
+        rows = [None if part is None else part.view(entry.shape[0], -1, part.shape[1])      # (O, G, 32 or 1)
+                for part in unpack(blocks, entry.kind)]
+        return Quantised(*rows, BITS[entry.kind])
+
     def tensor(self, name: str) -> Tensor:
         """A tensor as float32, dequantised where it was quantised."""
         blocks = self.blocks(name)
@@ -106,23 +118,35 @@ class GGUF:
 def dequantise(blocks: Tensor, kind: str) -> Tensor:
     """Turn blocks, (n, bytes of one block) uint8, into their weights, (n, weights of one block) float32.
 
-    kind: "F32" and "F16" are plain numbers, one to a block. "Q8_0" is one scale and 32 signed bytes: weight = scale x
-    byte. "Q4_1" is a scale, a minimum and 32 half-bytes: weight = scale x half-byte + minimum; the low half of byte i
-    is weight i, its high half weight i + 16.
+    kind: "F32" and "F16" are plain numbers, one to a block; the others are quantised, see `unpack`.
     """
     if kind == "F32":
         return blocks.contiguous().view(torch.float32)                          # (n, 4) bytes -> (n, 1)
     if kind == "F16":
         return blocks.contiguous().view(torch.float16).float()                  # (n, 2) bytes -> (n, 1)
+    codes, scale, minimum = unpack(blocks, kind)
+    weights = codes.float().mul_(scale)
+    return weights if minimum is None else weights.add_(minimum)                # (n, 32)
+
+
+def unpack(blocks: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The whole numbers (n, 32) in quantised blocks, the scale (n, 1) of each block and its minimum (n, 1) or None.
+
+    "Q8_0" is one scale and 32 signed bytes: weight = scale x byte. "Q4_1" is a scale, a minimum and 32 half-bytes:
+    weight = scale x half-byte + minimum; the low half of byte i is weight i, its high half weight i + 16.
+    """
     if kind == "Q8_0":
-        scale = blocks[:, :2].contiguous().view(torch.float16).float()          # (n, 1)
-        return blocks[:, 2:].contiguous().view(torch.int8).float() * scale      # (n, 32)
+        return blocks[:, 2:].contiguous().view(torch.int8), halves(blocks[:, :2]), None
     if kind == "Q4_1":
-        scale, minimum = blocks[:, :4].contiguous().view(torch.float16).float().split(1, dim=1)     # (n, 1) each
         packed = blocks[:, 4:]                                                  # (n, 16)
-        halves = torch.cat([packed & 15, packed >> 4], dim=1)                   # (n, 32), each 0 to 15
-        return halves.float().mul_(scale).add_(minimum)                         # (n, 32)
+        codes = torch.cat([packed & 15, packed >> 4], dim=1)                    # (n, 32), each 0 to 15
+        return codes, halves(blocks[:, :2]), halves(blocks[:, 2:4])
     raise ValueError(f"kind is {kind!r}; choose one of {', '.join(BLOCKS)}.")
+
+
+def halves(two_bytes: Tensor) -> Tensor:
+    """Half-precision numbers, (n, 2) bytes to (n, 1) float32."""
+    return two_bytes.contiguous().view(torch.float16).float()
 
 
 class Reader:

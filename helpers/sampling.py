@@ -2,7 +2,7 @@
 
 Both run the same loop, `write`: read the text, score every token, choose one, append it, again; lesson 07 builds it.
 How scores are made sharper or narrower is in `logits.py`, how a token is chosen in `sampler.py`, where an answer ends in
-`replies.py`. Sizes: B rows, T tokens so far, V tokens to choose from.
+`replies.py`, how it is made to fit a pattern in `constrained.py`. Sizes: B rows, T tokens so far, V in the vocabulary.
 """
 import math
 from collections.abc import Collection, Generator, Iterable, Iterator
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from helpers.constrained import Constraint, as_reply, constrain
 from helpers.logits import check_logits, min_p, repetition_penalty, temperature, top_k, top_p
 from helpers.prompts import as_generators, as_prompts, pad, room
-from helpers.replies import Reply, as_stops
+from helpers.replies import Reply
 from helpers.sampler import Sampler, draw
 from helpers.waiting import bar
 
@@ -41,7 +42,7 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
              top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
              repetition_penalty: float | None = None, stop: Collection[int | str] | int | str = (),
              seed: int | None = None, cache: bool = True, tokenizer: "BPETokenizer | None" = None,
-             progress: bool = False) -> list[int] | list[list[int]]:
+             progress: bool = False, constraint: Constraint | None = None) -> list[int] | list[list[int]]:
     """Continue one text or several.
 
     ids: the tokens of one text, a list or (T,); or of several, a list of such or (B, T), which may differ in length.
@@ -51,14 +52,16 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
     seed: row i draws with seed + i, so that it can be repeated alone; None draws anew each time.
     cache: False reads the whole text again for each token, which gives the same and takes longer.
     progress: show a bar while a prompt of more than 512 tokens is read, and while tokens are written.
+    constraint: the pattern that each new text fits as a whole, however it ends: where no more can follow, at the latest
+        after max_new_tokens, or at a special token: one of those in stop, or any where stop is empty.
     Returns the new tokens alone: a list for one text, a list of lists for several. A stop token is left out, and so is
     a stop string, with the whole token in which it begins.
     Raises ValueError for an argument that is out of range, and for a model that gives NaN.
     """
     prompts, several = as_prompts(ids, model)
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    replies = [Reply(*as_stops(stop, model, tokenizer), tokenizer) for _ in prompts]
     limit = room(model, prompts, max_new_tokens)
+    replies = [as_reply(stop, model, tokenizer, constraint, limit) for _ in prompts]
     held = model.cache(len(prompts), capacity=max(map(len, prompts)) + limit) if cache else None
     steps = write(model, prompts, replies, limit, sampler, as_generators(seed, len(prompts)), held, progress)
     with bar(limit, "Writing", " tokens", shown=progress) as advance:
@@ -72,7 +75,8 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
            top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
            repetition_penalty: float | None = None, stop: Collection[int | str] | int | str = (),
            seed: int | None = None, cache: bool = True, tokenizer: "BPETokenizer | None" = None,
-           progress: bool = False, kv_cache: "KVCache | None" = None) -> Generator[Token, None, None]:
+           progress: bool = False, kv_cache: "KVCache | None" = None,
+           constraint: Constraint | None = None) -> Generator[Token, None, None]:
     """Continue one text, and yield each token as it is written; arguments as in `generate`, and the same tokens.
 
     tokenizer: gives each token its text; without one it is "".
@@ -85,8 +89,8 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
     if several:
         raise ValueError(f"ids holds {len(prompts)} texts; stream continues one. Use generate for several.")
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    reply = Reply(*as_stops(stop, model, tokenizer), tokenizer)
     limit = room(model, prompts, max_new_tokens)
+    reply = as_reply(stop, model, tokenizer, constraint, limit)
     if kv_cache is None:
         kv_cache = model.cache(1, capacity=len(prompts[0]) + limit) if cache else None
     elif kv_cache.length >= len(prompts[0]):
@@ -129,15 +133,15 @@ def write(model: "Transformer", prompts: list[list[int]], replies: list[Reply], 
 
     Yields, for each step, the B tokens chosen and the logits (B, V) of the model.
     """
-    ids, real = pad(prompts, model.embed.weight.device)                             # (B, T); (B, T) or None
+    ids, real = pad(prompts, model.device)                                          # (B, T); (B, T) or None
     for step in range(limit):
+        if all(reply.stopped for reply in replies):                                 # with a constraint, even at once
+            return
         logits = read(model, ids, real, cache, progress)                            # (B, V)
-        chosen = sampler.choose(logits, ids, generators)
+        chosen = sampler.choose(constrain(logits, replies), ids, generators)
         for reply, token in zip(replies, chosen):
             reply.add(token, last=step == limit - 1)
         yield chosen, logits
-        if all(reply.stopped for reply in replies):
-            return
         ids = torch.cat([ids, torch.tensor(chosen, device=ids.device)[:, None]], dim=1)             # (B, T + 1)
         real = real if real is None else torch.cat([real, real.new_ones(len(chosen), 1)], dim=1)    # (B, T + 1)
 

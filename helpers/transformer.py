@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from helpers.config import Config
 from helpers.kv_cache import KVCache, LayerCache
+from helpers.linear import Linear, linear
 from helpers.positions import alibi_slopes, rope_angles, rotate
 
 __all__ = ["Attention", "Block", "Config", "KVCache", "MLP", "Transformer", "attention"]
@@ -67,8 +68,8 @@ class Attention(nn.Module):
         super().__init__()
         self.config = config
         H, K, D = config.heads, config.kv_heads, config.head_size
-        self.qkv = nn.Linear(config.d_model, (H + 2 * K) * D, bias=config.bias)     # one matrix is faster than three
-        self.out = nn.Linear(H * D, config.d_model, bias=config.bias)
+        self.qkv = Linear(config.d_model, (H + 2 * K) * D, bias=config.bias)     # one matrix is faster than three
+        self.out = Linear(H * D, config.d_model, bias=config.bias)
         if config.qk_norm:
             self.q_norm, self.k_norm = make_norm(config, D), make_norm(config, D)
 
@@ -106,8 +107,8 @@ class MLP(nn.Module):
         super().__init__()
         self.kind = config.mlp
         inner = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff          # the gate is a second widening
-        self.up = nn.Linear(config.d_model, inner, bias=config.bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+        self.up = Linear(config.d_model, inner, bias=config.bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, C) to (B, T, C)."""
@@ -164,7 +165,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = make_norm(config, C) if config.norm_at == "before" else nn.Identity()
         if config.output == "logits" and not config.tied:
-            self.unembed = nn.Linear(C, config.vocabulary, bias=False)
+            self.unembed = Linear(C, config.vocabulary, bias=False)
         self.init_weights()
         self.init_tables()
 
@@ -241,13 +242,17 @@ class Transformer(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Compare each vector with the vector of every token: (..., C) to logits (..., V)."""
-        return F.linear(hidden, self.embed.weight if self.config.tied else self.unembed.weight)
+        return linear(hidden, self.embed.weight) if self.config.tied else self.unembed(hidden)
 
     def cache(self, batch: int, capacity: int | None = None) -> KVCache:
         """An empty cache with room for `capacity` tokens (the whole context when None) in each of `batch` rows."""
-        weight = self.embed.weight
         capacity = self.config.context if capacity is None else capacity
-        return KVCache(self.config, batch, capacity, weight.device, weight.dtype)
+        return KVCache(self.config, batch, capacity, self.device, next(self.parameters()).dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, and where its ids must be."""
+        return next(self.parameters()).device
 
     def check(self, ids: Tensor, padding_mask: Tensor | None) -> None:
         """Raise ValueError, in one sentence, for input this model cannot take."""
@@ -259,9 +264,8 @@ class Transformer(nn.Module):
         if ids.shape[1] > self.config.context:
             raise ValueError(f"ids has {ids.shape[1]} tokens; this model sees at most {self.config.context}: "
                              "shorten the text.")
-        if ids.device != self.embed.weight.device:
-            raise ValueError(f"ids is on {ids.device} and this model on {self.embed.weight.device}; "
-                             "move them: ids.to(device).")
+        if ids.device != self.device:
+            raise ValueError(f"ids is on {ids.device} and this model on {self.device}; move them: ids.to(device).")
         low, high = (int(edge) for edge in ids.aminmax())
         if low < 0 or high >= self.config.vocabulary:
             raise ValueError(f"ids holds {low if low < 0 else high}; this model's tokens are 0 to "

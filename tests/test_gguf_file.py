@@ -147,3 +147,12 @@ def test_unknown_names(small):
         dequantise(torch.zeros(1, 84, dtype=torch.uint8), "Q2_K")
     with pytest.raises(FileNotFoundError, match="no.gguf"):
         GGUF(small.with_name("no.gguf"))
+
+
+def test_only_what_is_quantised_has_codes(small):
+    file = GGUF(small)
+    assert file.quantised("q8_0").codes.shape == (3, 2, 32) and file.quantised("q8_0").minimums is None
+    for name in ("q8_0", "q4_1"):
+        assert torch.equal(file.quantised(name).dequantise(), file.tensor(name))
+    with pytest.raises(ValueError, match="name is 'f16', which is stored as F16, not quantised; use tensor"):
+        file.quantised("f16")
