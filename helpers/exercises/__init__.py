@@ -25,6 +25,7 @@ LESSONS = {                                                   # package -> its n
     "lesson_05e": "05e_fine_tuning",
     "lesson_06": "06_preference_tuning",
     "lesson_06c": "06c_dpo",
+    "lesson_07": "07_sampling",
 }
 
 

@@ -1,0 +1,63 @@
+"""The sampling desk: what the filters of lesson 07 leave of a model's next token, and how it then goes on."""
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import torch
+
+from helpers.logits import require
+from helpers.plots import ACCENT, INK, QUIET, Picture, in_style, new_figure, picture, quoted, visible
+from helpers.sampler import Sampler
+from helpers.sampling import generate
+
+if TYPE_CHECKING:
+    from helpers.tokenizer import BPETokenizer
+    from helpers.transformer import Transformer
+
+
+@in_style
+def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature: float = 1.0, top_k: int = 0,
+         top_p: float = 1.0, min_p: float = 0.0, repetition_penalty: float = 1.0, seed: int = 0, bars: int = 12,
+         new_tokens: int = 24) -> Picture:
+    """The likeliest next tokens before and after the filters, and a continuation drawn with them.
+
+    top_k: 0 keeps all. bars: how many tokens are shown, of those that are likeliest before.
+    Raises ValueError for an empty text and for settings out of range.
+    """
+    ids = tokenizer.encode(text)
+    require(bool(ids), f"text is {text!r}; give at least one character.")
+    sampler = Sampler(temperature, top_k or None, top_p, min_p, repetition_penalty)
+    with torch.inference_mode():
+        logits = model.head(model.hidden(torch.tensor([ids], device=model.device))[:, -1]).float().cpu()      # (1, V)
+    before = logits.softmax(dim=-1)[0]                                                                        # (V,)
+    after = sampler.filter(logits, torch.tensor([ids])).softmax(dim=-1)[0]                                    # (V,)
+    new = generate(model, ids, new_tokens, temperature, top_k or None, top_p, min_p, repetition_penalty, seed=seed)
+    shown = before.topk(bars).indices.tolist()
+    pieces = [visible(tokenizer.decode([token]), 16) for token in shown]
+    kept = int((after > 0).sum())
+    told = textwrap.wrap("".join(char if char.isprintable() else " " for char in tokenizer.decode(new)), 96) or [""]
+    figure, top, bottom = new_figure(8.5, 1.0 + 0.27 * bars, 0.5 + 0.2 * len(told))
+    rows = range(bars)
+    top.barh([row - 0.2 for row in rows], before[shown].tolist(), 0.38, color=QUIET, label="by the model")
+    top.barh([row + 0.2 for row in rows], after[shown].tolist(), 0.38, color=ACCENT, hatch="///", edgecolor="white",
+             linewidth=0, label="after the filters")
+    for row, token in zip(rows, shown):
+        top.text(max(before[token], after[token]) + 0.01, row, f"{after[token]:.1%}" if after[token] > 0 else "removed",
+                 va="center", fontsize=8.5)
+    top.set_yticks(rows, pieces, family="monospace")
+    top.invert_yaxis()
+    title = f"{kept:,} of {len(before):,} tokens are left; {bits(before):.1f} bits of choice become {bits(after):.1f}"
+    top.set(title=title, xlabel="probability", ylabel="next token", xlim=(0, 1.12))
+    top.legend(frameon=False, loc="lower right")
+    bottom.axis("off")
+    bottom.set(xlim=(0, 1), ylim=(len(told), -0.8))
+    bottom.text(0, -0.5, f"{visible(text, 60)} …", fontsize=9, color=QUIET, va="center")
+    for row, line in enumerate(told):
+        bottom.text(0, row + 0.4, line, fontsize=9.5, color=INK, va="center")
+    return picture(figure, f"{title}. Bars of probability by the model and after the filters, likeliest first: "
+                           f"{quoted(pieces)}. Drawn after “{text}”: “{' '.join(told)}”.")
+
+
+def bits(probabilities: torch.Tensor) -> float:
+    """The entropy of a distribution (V,), in bits."""
+    return float(torch.special.entr(probabilities).sum()) / math.log(2)
