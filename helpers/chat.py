@@ -16,7 +16,7 @@ from helpers import assets, sampling
 from helpers.gguf_file import GGUF
 from helpers.logits import require
 from helpers.patterns import any_of
-from helpers.prompts import check_seed
+from helpers.prompts import check_seed, shared
 from helpers.replies import as_list
 from helpers.sampling import Token
 
@@ -158,11 +158,6 @@ class Chat:
         """A message in which nothing can be taken for a special token."""
         special = any_of(frozenset(self.tokenizer.special_tokens))
         return special.sub(lambda found: found[0][0] + BREAK + found[0][1:], content)
-
-
-def shared(left: list[int], right: list[int]) -> int:
-    """How many tokens two lists have in common at the beginning."""
-    return next((i for i, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
 
 
 def render(template: str, messages: list[Message], add_generation_prompt: bool = True) -> str:

@@ -2,6 +2,7 @@
 
 Sizes as in `helpers.transformer`: B rows, T new tokens, S tokens so far, K key-value heads of size D.
 """
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,6 +70,14 @@ class KVCache:
             raise ValueError(f"length is {length}; the cache holds {self.length} tokens, so give 0 to {self.length}.")
         self.real[:, length:] = True
         self.length = length
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Hold these of the rows, in this order; one may come several times, or not at all. For beam search."""
+        batch = self.keys.shape[1]
+        if not rows or not all(0 <= row < batch for row in rows):
+            raise ValueError(f"rows is {rows!r}; the cache has {batch} rows, so give some of 0 to {batch - 1}.")
+        rows = list(rows)
+        self.keys, self.values, self.real = self.keys[:, rows], self.values[:, rows], self.real[rows]
 
 
 class LayerCache:

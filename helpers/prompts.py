@@ -79,3 +79,8 @@ def check_seed(seed: int | None) -> None:
     """Raise ValueError for a seed that PyTorch's generators cannot take."""
     require(seed is None or isinstance(seed, Integral) and not isinstance(seed, bool) and -2**63 <= seed < 2**63,
             f"seed is {seed!r}; give a whole number from -2**63 to 2**63 - 1, or None to draw anew each time.")
+
+
+def shared(left: list[int], right: list[int]) -> int:
+    """How many tokens two lists have in common at the beginning."""
+    return next((i for i, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))

@@ -38,7 +38,7 @@ def quantise(weight: Tensor, bits: int, group: int | None = None, symmetric: boo
     weight: (O, I). bits: 2 to 8. group: how many weights of a row share a scale; it divides I; None is the whole row.
     symmetric: absmax: values from -a to a, where a is the largest of the group without its sign, and one of them is 0.
     Otherwise they go from the group's least to its largest (llama.cpp's Q4_1 with 4 bits and groups of 32).
-    Raises ValueError for what is not a matrix of finite floats, bits outside 2 to 8, and a group that does not divide I.
+    Raises ValueError for what is no matrix of finite floats, bits outside 2 to 8, and a group that does not divide I.
     """
     require(weight.ndim == 2 and weight.is_floating_point() and bool(weight.isfinite().all()),
             f"weight is {weight.dtype} {tuple(weight.shape)}; give a matrix (O, I) of finite floats.")

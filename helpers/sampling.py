@@ -1,8 +1,8 @@
 """One token after another: `generate` returns all that a model writes, `stream` yields each token as it is written.
 
 Both run the same loop, `write`: read the text, score every token, choose one, append it, again; lesson 07 builds it.
-How scores are made sharper or narrower is in `logits.py`, how a token is chosen in `sampler.py`, where an answer ends in
-`replies.py`, how it is made to fit a pattern in `constrained.py`. Sizes: B rows, T tokens so far, V in the vocabulary.
+How scores are made sharper or narrower is in `logits.py`, how a token is chosen in `sampler.py`, where an answer ends
+in `replies.py`, how it is made to fit a pattern in `constrained.py`. Sizes: B rows, T tokens so far, V to choose from.
 """
 import math
 from collections.abc import Collection, Generator, Iterable, Iterator
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from helpers.constrained import Constraint, as_reply, constrain
+from helpers.constrained import Constraint, as_replies, constrain
 from helpers.logits import check_logits, min_p, repetition_penalty, temperature, top_k, top_p
 from helpers.prompts import as_generators, as_prompts, pad, room
 from helpers.replies import Reply
@@ -61,7 +61,7 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
     prompts, several = as_prompts(ids, model)
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     limit = room(model, prompts, max_new_tokens)
-    replies = [as_reply(stop, model, tokenizer, constraint, limit) for _ in prompts]
+    replies = as_replies(len(prompts), limit, stop, model, tokenizer, constraint)
     held = model.cache(len(prompts), capacity=max(map(len, prompts)) + limit) if cache else None
     steps = write(model, prompts, replies, limit, sampler, as_generators(seed, len(prompts)), held, progress)
     with bar(limit, "Writing", " tokens", shown=progress) as advance:
@@ -90,7 +90,7 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
         raise ValueError(f"ids holds {len(prompts)} texts; stream continues one. Use generate for several.")
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     limit = room(model, prompts, max_new_tokens)
-    reply = as_reply(stop, model, tokenizer, constraint, limit)
+    [reply] = as_replies(1, limit, stop, model, tokenizer, constraint)
     if kv_cache is None:
         kv_cache = model.cache(1, capacity=len(prompts[0]) + limit) if cache else None
     elif kv_cache.length >= len(prompts[0]):

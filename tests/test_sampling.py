@@ -1,6 +1,5 @@
 """Sampling: the functions equal transformers' own, draws follow the probabilities, and one loop serves every use."""
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,7 +56,7 @@ class Parrot:
     def __init__(self, script, prompt_length=1):
         self.script, self.prompt_length = script, prompt_length
         self.config = Config(vocabulary=V, context=CONTEXT, d_model=2, layers=1, heads=1)
-        self.embed = SimpleNamespace(weight=torch.zeros(V, 2))
+        self.device = torch.device("cpu")
 
     def hidden(self, ids, padding_mask=None):
         return torch.full((*ids.shape, 1), ids.shape[1] - self.prompt_length)       # (B, T, 1): how much was said

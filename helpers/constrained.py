@@ -1,0 +1,261 @@
+r"""Text that always fits a pattern: at each step only those tokens are allowed after which it can still be finished.
+
+The pattern is a regular expression, run as an automaton (Willard and Louf, 2023); `json_pattern` writes that of JSON:
+
+    date = Constraint(r"\d{4}-\d\d-\d\d", tokenizer)
+    ids = generate(model, tokenizer.encode("The Berlin Wall fell on "), 12, constraint=date)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", tokenizer.decode(ids))
+
+Among the tokens that are allowed, the odds are the model's own. Sizes: B rows, V tokens to choose from.
+"""
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from helpers.automaton import START, Automaton, distances
+from helpers.logits import check_logits, require
+from helpers.replies import Reply, as_stops
+
+if TYPE_CHECKING:
+    from helpers.tokenizer import BPETokenizer
+    from helpers.transformer import Transformer
+
+# JSON (RFC 8259) that json.loads takes: without half a character (\ud83d alone), and with numbers that fit a float
+CHARACTER = r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}))'
+STRING, INTEGER = f'"{CHARACTER}*"', "-?(?:0|[1-9][0-9]{0,14})"
+NUMBER = rf"{INTEGER}(?:\.[0-9]{{1,15}})?(?:[eE][+-]?[0-9]{{1,2}})?"
+SIMPLE = {"string": STRING, "integer": INTEGER, "number": NUMBER, "boolean": "(?:true|false)", "null": "null"}
+KEYWORDS = {"object": ["properties"], "array": ["items", "minItems", "maxItems"], "string": ["maxLength"],
+            "integer": [], "number": [], "boolean": [], "null": []}
+DEEPEST = 2                 # levels of any JSON: each takes four times the states of those within
+
+
+class Constraint:
+    """The texts that match a pattern as a whole, as a mask on the tokens of a tokenizer.
+
+    automaton: where each byte leads; `Automaton` says which patterns it takes.
+    distance: (states,), how many more tokens a match takes at least; inf where no tokens spell one, as SmolLM2 has none
+        for 21 rare bytes.
+    Raises ValueError for a pattern that `Automaton` refuses, and for one of whose matches the tokens spell none.
+    """
+
+    def __init__(self, pattern: str, tokenizer: "BPETokenizer"):
+        self.automaton, self.tokenizer = Automaton(pattern), tokenizer
+        texts = ordinary(tokenizer)
+        lengths = torch.tensor([len(text) for text in texts])                       # (V,)
+        longest = int(lengths.max())
+        padded = bytearray().join(text.ljust(longest, b"\0") for text in texts)
+        table = torch.frombuffer(padded, dtype=torch.uint8).view(-1, longest)       # (V, longest)
+        # the longest come first, so that the tokens that have a second byte, a third, ... are always the first few
+        self._tokens = lengths.argsort(descending=True)[:int(lengths.count_nonzero())]                  # (N,)
+        self._lengths = lengths[self._tokens]                                       # (N,), falling
+        self._first, *self._later = table[self._tokens].T.contiguous()              # (N,) each: byte by byte
+        self._first = self._first.long()                                            # ready to be an index
+        self._needed: dict[int, Tensor] = {}                                        # after each token, (V,), by state
+        states = range(len(self.automaton.next))
+        targets = [self.reach(state)[1].bincount().nonzero()[:, 0].tolist() for state in states]
+        self.distance = distances(targets, self.automaton.accepting.tolist())       # (states,)
+        require(bool(self.distance[START].isfinite()),
+                f"pattern {pattern!r:.60} matches only texts with bytes that no token has; make it match others too.")
+
+    def reach(self, state: int) -> tuple[Tensor, Tensor]:
+        """The tokens whose first byte leads on from a state, (n,), and the states to which all of it leads, (n,)."""
+        step = self.automaton.next                                                  # (states, 256)
+        reached = step[state][self._first]                                          # (N,)
+        alive = reached.nonzero()[:, 0]                                             # (n,), places in _tokens
+        reached, lengths = reached[alive], self._lengths[alive]                     # (n,), (n,)
+        longer = torch.searchsorted(-lengths, -torch.arange(1, len(self._later) + 1)).tolist()     # than 1 byte, 2, ...
+        for column, k in zip(self._later, longer):
+            if k == 0:
+                break
+            reached[:k] = step[reached[:k], column[alive[:k]].int()]                # (k,)
+        return self._tokens[alive], reached
+
+    def mask(self, state: int, remaining: int, ends: Collection[int] = ()) -> Tensor:
+        """The tokens that can come next, (V,) bool: those after which at most remaining - 1 more make a match.
+
+        remaining: how many tokens can still be written, the next one included.
+        ends: tokens that end the text, allowed exactly where it is a match. No other special token ever is.
+        """
+        if state not in self._needed:                                               # met for the first time
+            tokens, reached = self.reach(state)
+            self._needed[state] = torch.full((self.tokenizer.vocab_size,), torch.inf)
+            self._needed[state][tokens] = self.distance[reached]
+        allowed = self._needed[state] < remaining                                   # (V,)
+        allowed[list(ends)] = self.automaton.accepting[state]
+        return allowed
+
+
+@dataclass(kw_only=True)
+class ConstrainedReply(Reply):
+    """The new tokens of one row that fit a constraint. It also ends by itself, where no more text can follow."""
+    constraint: Constraint
+    remaining: int                                      # tokens that can still be written
+    state: int = START                                  # to which the text so far leads
+
+    def __post_init__(self):
+        self.stopped = self.complete()
+
+    def add(self, token: int, last: bool) -> None:
+        """Take the next token, unless the row has stopped and is only kept for the sake of the others."""
+        written = len(self.ids)
+        super().add(token, last)
+        if len(self.ids) > written:
+            self.state = self.constraint.automaton.walk(self.state, self.constraint.tokenizer.token_bytes(token))
+            self.remaining -= 1
+            self.stopped = self.complete()
+
+    def complete(self) -> bool:
+        """Whether no text can follow, which the mask lets happen only to a match."""
+        return not bool(self.constraint.mask(self.state, self.remaining).any())
+
+    def allowed(self, vocabulary: int) -> Tensor:
+        """The tokens that can come next, (V,) bool; all for a row that has stopped, of which nothing more is kept."""
+        if self.stopped:
+            return torch.ones(vocabulary, dtype=torch.bool)
+        mask = self.constraint.mask(self.state, self.remaining, self.stop_ids)
+        return F.pad(mask, (0, vocabulary - len(mask)))                             # a model may have more tokens
+
+
+def constrain(logits: Tensor, replies: Sequence[Reply]) -> Tensor:
+    """Give -inf to each token that does not fit the constraint of its row, if there is one: logits (B, V), both ways.
+
+    Raises ValueError where that leaves nothing, as the model itself gives -inf to all that fit.
+    """
+    if not isinstance(replies[0], ConstrainedReply):
+        return logits
+    allowed = torch.stack([reply.allowed(logits.shape[1]) for reply in replies])    # (B, V)
+    return check_logits(logits.masked_fill(~allowed.to(logits.device), -torch.inf))
+
+
+def as_replies(rows: int, limit: int, stop: Collection[int | str] | int | str, model: "Transformer",
+               tokenizer: "BPETokenizer | None", constraint: Constraint | None) -> list[Reply]:
+    """An empty reply for each row, of at most `limit` tokens.
+
+    With a constraint, stop tokens end it where it is a match; if none are given, every special token is one.
+    Raises ValueError for what is no stop or no constraint; and, with a constraint, for stops that could end a text too
+    early, a constraint made for another model, and a limit in which no match has room.
+    """
+    tokens, strings = as_stops(stop, model, tokenizer)
+    if constraint is None:
+        return [Reply(tokens, strings, tokenizer) for _ in range(rows)]
+    require(isinstance(constraint, Constraint),
+            f"constraint is {constraint!r:.60}; make one: Constraint(pattern, tokenizer).")
+    special = frozenset(constraint.tokenizer.special_tokens.values())
+    early = [*map(bytes.decode, strings), *sorted(tokens - special)]
+    if early:
+        raise ValueError(f"stop holds {early[0]!r}, which could end a text before it fits the constraint; give the ids "
+                         "of special tokens, or leave stop out.")
+    size, least = constraint.tokenizer.vocab_size, constraint.distance[START]
+    require(size <= model.config.vocabulary, f"constraint was made for a tokenizer of {size} tokens and this model has "
+            f"{model.config.vocabulary}; make it with the tokenizer of this model.")
+    require(bool(least <= limit), f"max_new_tokens, or what the context has left, is {limit}; the shortest text that "
+            f"fits the constraint has {least:.0f} tokens, so make room for them.")
+    return [ConstrainedReply(tokens or special, (), constraint=constraint, remaining=limit) for _ in range(rows)]
+
+
+def ordinary(tokenizer: "BPETokenizer") -> list[bytes]:
+    """The bytes of each token, V of them; none for a special token, and for an id that no token has."""
+    texts = [b""] * tokenizer.vocab_size
+    for token in set(range(tokenizer.vocab_size)) - set(tokenizer.special_tokens.values()):
+        try:
+            texts[token] = tokenizer.token_bytes(token)
+        except ValueError:
+            pass
+    return texts
+
+
+def json_pattern(schema: dict) -> str:
+    """The regular expression of the JSON texts that fit a schema, all of which json.loads takes.
+
+    It knows these words of JSON Schema, of which maxLength, minItems and maxItems can be left out:
+    {"type": "object", "properties": {name: schema, ...}}, which has all of these, in this order, and no others;
+    {"type": "array", "items": schema, "minItems": 1, "maxItems": 3};
+    {"type": "string", "maxLength": 20}, in characters;
+    {"type": "integer"}, of at most 15 digits; {"type": "number"}, with as many decimals, and two digits of an exponent;
+    {"type": "boolean"}; {"type": "null"};
+    {"enum": [value, ...]}, with or without a type that all of them fit, and written as json.dumps does.
+    One space can follow each colon and comma. Raises ValueError for all else.
+    """
+    require(isinstance(schema, dict), f"schema is {schema!r:.60}; give a dict, such as {{'type': 'integer'}}.")
+    kind = schema.get("type")
+    require(kind in list(KEYWORDS) or "type" not in schema and "enum" in schema,    # a type can be unhashable
+            f"schema {schema!r:.60} has the type {kind!r}; give one of {', '.join(KEYWORDS)}, or an enum.")
+    known = ["type", "enum", *KEYWORDS.get(kind, [])]
+    for word in schema:
+        require(word in known, f"schema {schema!r:.60} has the keyword {word!r}; its type takes {', '.join(known)}.")
+    if "enum" in schema:
+        return one_of(schema)
+    if kind == "object":
+        properties = schema.get("properties")
+        require(isinstance(properties, dict) and all(isinstance(name, str) for name in properties),
+                f"schema {schema!r:.60} has the properties {properties!r:.60}; give a dict of names and their schemas.")
+        members = [f"{re.escape(as_json(name))}: ?{json_pattern(value)}" for name, value in properties.items()]
+        return rf"\{{{', ?'.join(members)}\}}"
+    if kind == "array":
+        require("items" in schema, f"schema {schema!r:.60} has no items; give the schema that each of them fits.")
+        items = listed(json_pattern(schema["items"]), count(schema, "minItems") or 0, count(schema, "maxItems"))
+        return rf"\[{items}\]"
+    longest = count(schema, "maxLength")
+    return SIMPLE[kind] if longest is None else f'"{CHARACTER}{{0,{longest}}}"'
+
+
+def any_json(depth: int) -> str:
+    """The regular expression of any JSON text with objects and arrays at most `depth` deep; details as in json_pattern.
+
+    depth: 0 for a string, a number, true, false or null alone. Raises ValueError for a depth that is not 0, 1 or 2.
+    """
+    require(isinstance(depth, Integral) and 0 <= depth <= DEEPEST,
+            f"depth is {depth!r}; give a whole number from 0 to {DEEPEST}, as each takes four times the states.")
+    simple = f"{STRING}|{NUMBER}|true|false|null"
+    value = f"(?:{simple})"
+    for _ in range(depth):
+        value = rf"(?:{simple}|\[{listed(value)}\]|\{{{listed(f'{STRING}: ?{value}')}\}})"
+    return value
+
+
+def one_of(schema: dict) -> str:
+    """The values of an enum, which must fit a type beside it."""
+    values = schema["enum"]
+    require(isinstance(values, (list, tuple)) and len(values) > 0, f"enum is {values!r:.60}; give a list of values.")
+    texts = [as_json(value) for value in values]
+    if "type" in schema:
+        fitting = json_pattern({word: schema[word] for word in schema if word != "enum"})
+        for text in texts:
+            require(re.fullmatch(fitting, text) is not None,
+                    f"enum holds {text:.60}, which does not fit the rest of its schema; take it out.")
+    return f"(?:{'|'.join(map(re.escape, texts))})"
+
+
+def as_json(value: object) -> str:
+    """A value as json.dumps writes it. Raises ValueError for one that JSON does not have."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")                                                        # raises for half a character
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"schema holds {value!r:.60}, which is no value of JSON: {error}.") from error
+    return text
+
+
+def listed(item: str, least: int = 0, most: int | None = None) -> str:
+    """At least and at most so many of an item, with commas between them."""
+    require(most is None or least <= most, f"maxItems is {most} and minItems {least}; give at least as many.")
+    if most == 0:
+        return ""
+    further = f"(?:, ?{item}){{{max(least - 1, 0)},{'' if most is None else most - 1}}}"
+    return f"{item}{further}" if least else f"(?:{item}{further})?"
+
+
+def count(schema: dict, word: str) -> int | None:
+    """A whole number of a schema, or None if it is left out."""
+    number = schema.get(word)
+    require(word not in schema or type(number) is int and number >= 0,
+            f"{word} is {number!r}; give a whole number of at least 0.")
+    return number
