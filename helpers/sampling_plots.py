@@ -1,14 +1,17 @@
-"""The sampling desk: what the filters of lesson 07 leave of a model's next token, and how it then goes on."""
+"""Pictures of lessons 07 and 07b: what filters leave of a model's next token, and an answer as it streams."""
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from helpers.logits import require
-from helpers.plots import ACCENT, INK, QUIET, Picture, in_style, new_figure, picture, quoted, visible
+from helpers.plots import (ACCENT, INK, QUIET, SECOND, Picture, draw_tokens, in_style, new_figure, picture, quoted,
+                           tokens_height, visible, wrap)
+from helpers.proof import approximately
 from helpers.sampler import Sampler
-from helpers.sampling import generate
+from helpers.sampling import Token, generate
 
 if TYPE_CHECKING:
     from helpers.tokenizer import BPETokenizer
@@ -56,6 +59,31 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
         bottom.text(0, row + 0.4, line, fontsize=9.5, color=INK, va="center")
     return picture(figure, f"{title}. Bars of probability by the model and after the filters, likeliest first: "
                            f"{quoted(pieces)}. Drawn after “{text}”: “{' '.join(told)}”.")
+
+
+@in_style
+def streamed(tokens: Sequence[Token], bytes_per_token: int, before: int, title: str = "") -> Picture:
+    """An answer: each token coloured by its probability, the entropy where it was drawn, and the cache as it grew.
+
+    bytes_per_token, before: of the KV cache, and how many tokens it held before the answer.
+    Raises ValueError for an answer of no tokens.
+    """
+    require(len(tokens) > 0, "tokens is empty; give those of an answer, as sampling.stream yields them.")
+    pieces = [token.text for token in tokens]
+    figure, top, middle, bottom = new_figure(9, tokens_height(wrap(pieces, None)[1], None), 1.3, 1.3)
+    words = draw_tokens(top, pieces, None, [token.probability for token in tokens], title or f"{len(tokens)} tokens")
+    places = range(1, len(tokens) + 1)
+    entropies = [token.entropy for token in tokens]
+    middle.bar(places, entropies, color=ACCENT, width=0.8)
+    middle.set(ylabel="entropy\n(bits)")
+    megabytes = [(before + place) * bytes_per_token / 1e6 for place in places]
+    bottom.plot(places, megabytes, color=SECOND, linewidth=2)
+    bottom.set(ylabel="KV cache\n(MB)", xlabel="token of the answer", ylim=(0, megabytes[-1] * 1.1))
+    for area in (middle, bottom):
+        area.set_xlim(0.3, len(tokens) + 0.7)
+    return picture(figure, f"{words} Below, the entropy at each token, from {approximately(min(entropies))} to "
+                           f"{approximately(max(entropies))} bits, and the KV cache, which grows to "
+                           f"{megabytes[-1]:.1f} MB.")
 
 
 def bits(probabilities: torch.Tensor) -> float:

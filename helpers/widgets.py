@@ -7,6 +7,7 @@ Only what ipywidgets 7.7 and 8 share is used.
 import base64
 import html
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from helpers.waiting import live
 
 if TYPE_CHECKING:
     from helpers.chat import Chat
+    from helpers.kv_cache import KVCache
 
 WIDE = {"description_width": "130px"}
 
@@ -128,6 +130,7 @@ class ChatPanel:
         self.top_k = slider("Top-k (0 keeps all)", 50, 0, 200, 1)
         self.top_p = slider("Top-p", 0.95, 0.05, 1.0, 0.05)
         self.transcript = ipywidgets.HTML()
+        self.gauges = ipywidgets.HTML()                     # what is measured while the model writes
         self.status = ipywidgets.HTML()
         self.pages: list[str] = []                          # finished turns, as HTML
         self.stopping = threading.Event()
@@ -137,7 +140,7 @@ class ChatPanel:
         self.clear.on_click(self.reset)
         self.panel = ipywidgets.VBox([
             self.transcript, ipywidgets.HBox([self.message, self.send, self.stop, self.clear]),
-            self.temperature, self.top_k, self.top_p, self.status])
+            self.gauges, self.temperature, self.top_k, self.top_p, self.status])
 
     def start(self, button: ipywidgets.Button | None = None) -> None:
         """Answer the message in the box."""
@@ -157,6 +160,8 @@ class ChatPanel:
         """Stream one answer into the transcript."""
         mine = f"<p><b>You:</b> {html.escape(message, quote=False)}</p>"
         chips: list[str] = []
+        entropies: list[float] = []
+        start, first = time.perf_counter(), 0.0
         self.transcript.value = "".join(self.pages) + mine
         self.status.value = "The model reads your message …"
         try:
@@ -165,6 +170,10 @@ class ChatPanel:
             with closing(stream):
                 for token in stream:
                     chips.append(chip(token.text, token.probability))
+                    entropies.append(token.entropy)
+                    now = time.perf_counter() - start
+                    first = first or now
+                    self.gauges.value = gauges(token.probability, entropies, first, now, self.chat.cache)
                     self.transcript.value = "".join(self.pages) + mine + answer(chips)
                     if self.stopping.is_set():
                         break
@@ -182,9 +191,10 @@ class ChatPanel:
         """Begin a new conversation."""
         self.chat.reset()
         self.pages.clear()
-        self.transcript.value, self.status.value = "", ""
+        self.transcript.value, self.status.value, self.gauges.value = "", "", ""
 
 
+GAUGE_BARS = 120                                            # tokens whose entropy is shown
 LEGEND = "Pale yellow: the model was sure of the token. Dark: it was one of many that could have come."
 
 
@@ -199,6 +209,23 @@ def chip(piece: str, probability: float) -> str:
     shown = html.escape(piece, quote=False).replace("\n", "<br>")
     return (f'<span title="{probability:.0%}" style="background-color: rgb({red * 255:.0f}, {green * 255:.0f}, '
             f'{blue * 255:.0f}); color: {ink}; white-space: pre-wrap">{shown}</span>')
+
+
+def gauges(probability: float, entropies: Sequence[float], first: float, now: float, cache: "KVCache") -> str:
+    """What was measured up to the newest token, as HTML: a line of numbers, and a bar of entropy for each token.
+
+    probability: of the newest token. entropies: of each token, in bits. first, now: seconds from the question to the
+    first and to the newest token.
+    """
+    pace = f"{(len(entropies) - 1) / (now - first):.0f} tokens a second" if now > first else "the first token"
+    megabytes = cache.length * cache.bytes_per_token / 1e6
+    line = (f"{pace}, the first after {first:.2f} s; the newest had {probability:.0%} of the probability, among "
+            f"{entropies[-1]:.1f} bits of choice; the cache holds {cache.length:,} tokens, {megabytes:.1f} MB")
+    shown = entropies[-GAUGE_BARS:]
+    bars = "".join(f'<rect x="{5 * place}" y="{40 - height:.0f}" width="4" height="{height:.0f}" fill="{plots.ACCENT}"/>'
+                   for place, bits in enumerate(shown) if (height := max(1, min(40, 4 * bits))))
+    return (f'<p style="margin: 0">{line}</p><svg role="img" aria-label="Bits of choice at each token" height="42" '
+            f'width="{5 * GAUGE_BARS}">{bars}</svg>')
 
 
 def chat_panel(chat: "Chat", still: Picture, message: str = "", max_new_tokens: int = 200) -> ChatPanel:

@@ -1,5 +1,7 @@
 """Views: one output with a live and a still form, which follows its controls and says what it cannot draw."""
+import re
 import threading
+from types import SimpleNamespace
 
 import ipywidgets
 import pytest
@@ -95,7 +97,7 @@ def test_a_guess_made_before_is_shown_and_one_that_cannot_be_kept_is_said(shown,
 
 class Token:
     def __init__(self, text, probability):
-        self.text, self.probability = text, probability
+        self.text, self.probability, self.entropy = text, probability, 8 * probability
 
 
 class SlowChat:
@@ -104,6 +106,7 @@ class SlowChat:
     def __init__(self, tokens=4, error=None):
         self.tokens, self.error, self.asked, self.closed, self.resets = tokens, error, [], 0, 0
         self.go = threading.Semaphore(0)
+        self.cache = SimpleNamespace(length=250, bytes_per_token=8_000)
 
     def stream(self, message, **settings):
         self.asked.append((message, settings))
@@ -138,6 +141,28 @@ def test_the_chat_streams_tokens_into_the_transcript():
     assert "> &lt;3&gt;</span>" in panel.transcript.value and 'title="75%"' in panel.transcript.value
     assert chat.asked == [("Hello <b>", {"max_new_tokens": 200, "temperature": 0.7, "top_k": 50, "top_p": 0.95})]
     assert panel.message.value == "" and not panel.send.disabled and panel.stop.disabled
+
+
+def test_gauges_say_what_was_measured():
+    cache = SimpleNamespace(length=1_250, bytes_per_token=8_000)
+    page = widgets.gauges(0.25, [0.0, 2.5, 20.0], first=0.5, now=2.5, cache=cache)
+    assert "1 tokens a second, the first after 0.50 s" in page and "25% of the probability, among 20.0 bits" in page
+    assert "1,250 tokens, 10.0 MB" in page
+    heights = [int(height) for height in re.findall(r'width="4" height="(\d+)"', page)]
+    assert heights == [1, 10, 40]                                   # a bit is four high; nothing is invisible or cut
+    assert "the first token, the first after 0.50 s" in widgets.gauges(1.0, [0.0], 0.5, 0.5, cache)
+    assert widgets.gauges(1.0, [1.0] * 500, 0.5, 9.0, cache).count("<rect") == widgets.GAUGE_BARS
+
+
+def test_gauges_move_while_the_model_writes_and_go_with_the_chat():
+    chat = SlowChat()
+    panel = widgets.ChatPanel(chat, "Hello")
+    panel.send.click()
+    chat.go.release(chat.tokens)
+    finish(panel)
+    assert "250 tokens, 2.0 MB" in panel.gauges.value and "6.0 bits of choice" in panel.gauges.value
+    panel.clear.click()
+    assert panel.gauges.value == ""
 
 
 def test_stop_ends_the_answer_and_keeps_what_was_written():
