@@ -79,6 +79,45 @@ class KVCache:
         rows = list(rows)
         self.keys, self.values, self.real = self.keys[:, rows], self.values[:, rows], self.real[rows]
 
+    def forget(self, row: int) -> None:
+        """Make all that one row holds padding."""
+        batch = self.keys.shape[1]
+        if not 0 <= row < batch:
+            raise ValueError(f"row is {row}; the cache has {batch} rows, so give 0 to {batch - 1}.")
+        self.real[row, :self.length] = False
+        self.padded = True
+
+    def put(self, row: int, other: "KVCache") -> None:
+        """Let one row hold what a cache of one row holds, in its last slots, in place of all that it held.
+
+        Keys stay right in any slot, because positions count real tokens only. Where `other` is longer than this cache,
+        all rows get padding in front. Raises ValueError for a row that is not there and a cache that does not fit.
+        """
+        if other.config != self.config or other.keys.shape[1] != 1 or other.length > self.capacity:
+            raise ValueError(f"other is a cache of {other.keys.shape[1]} rows and {other.length} tokens; give one of "
+                             f"the same model, with 1 row and at most {self.capacity} tokens.")
+        self.forget(row)
+        self.shift(max(0, other.length - self.length))
+        last = slice(self.length - other.length, self.length)
+        self.keys[:, row, :, last] = other.keys[:, 0, :, :other.length]             # (layers, K, T, D)
+        self.values[:, row, :, last] = other.values[:, 0, :, :other.length]
+        self.real[row, last] = other.real[0, :other.length]
+
+    def drop_padding(self) -> None:
+        """Give back the first slots, as far as they hold padding in every row."""
+        used = self.real[:, :self.length].any(dim=0)                                # (S,)
+        self.shift(-int((used.cumsum(dim=0) == 0).sum()))
+
+    def shift(self, slots: int) -> None:
+        """Move every row to the right, with padding in front, or to the left, where what is in front gets lost."""
+        self.keys, self.values = self.keys.roll(slots, dims=3), self.values.roll(slots, dims=3)
+        self.real = self.real.roll(slots, dims=1)
+        self.keys[:, :, :, :max(0, slots)] = 0                  # what never was written may be NaN, even times 0
+        self.values[:, :, :, :max(0, slots)] = 0
+        self.real[:, :max(0, slots)] = False
+        self.length += slots
+        self.real[:, self.length:] = True
+
 
 class LayerCache:
     """One layer's keys and values, (B, K, capacity, D), of which the first `length` slots count."""

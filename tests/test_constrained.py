@@ -13,7 +13,8 @@ import torch
 from helpers import pretrained
 from helpers.automaton import START
 from helpers.chat import Chat
-from helpers.constrained import Constraint, any_json, json_pattern
+from helpers.constrained import Constraint
+from helpers.json_patterns import any_json, json_pattern
 from helpers.sampling import generate, stream
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
