@@ -5,7 +5,8 @@ import sys
 
 from benchmarks.harness import table
 
-NAMES = ("tokenizer", "decode", "tracing", "retrieval", "training", "imports")     # modules with run() -> list[Row]
+# modules with run() -> list[Row]
+NAMES = ("tokenizer", "decode", "inference", "tracing", "retrieval", "training", "imports")
 
 
 def main(arguments: list[str] | None = None) -> int:

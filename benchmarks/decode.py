@@ -1,65 +1,158 @@
-"""SmolLM2 in our Transformer against transformers' Llama: the same float32 weights, one text, two kinds of work.
+"""SmolLM2 in our Transformer against transformers' Llama with the same float32 weights, and against what memory allows.
 
 The peer is at its best on a CPU: its default attention (SDPA) and its default cache, which is faster here than the
 static one, greedy, and in prefill no logits but the last token's. Prefill with `generate` is what its users call; with
 `forward` it is the model alone. Both end in the same matrix products, which are most of the time.
+
+Copies in 8 and 4 bits round otherwise, so their tokens may differ; they do the same work as long as they predict real
+texts as well. Whoever writes one text reads all weights for each token: memory's limit is as many tokens as it can.
 """
+import math
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Row, compare
-from helpers import pretrained
+from benchmarks.harness import Row, compare, seconds
+from helpers import corpora, pretrained
+from helpers.kv_cache import KVCache
+from helpers.quantised_models import int8
 from helpers.sampling import generate
+from helpers.tokenizer import BPETokenizer
+from helpers.training import token_loss
 from helpers.transformer import Transformer
 
 PROMPT = "The capital of France is Paris. The capital of Italy is"
 NEW_TOKENS = 64
+ROWS, ROW_TOKENS = 16, 32                   # of a batch
 PREFILL = 512
+JUDGED, APART = 2_000, 0.02                 # tokens of each text; how far perplexities may be from float32's
+MEMORY, READINGS = 256_000_000, 5           # bytes that are added up to see how fast memory is read; the best counts
+REPETITIONS = 7
+SPEEDS = {"float32": 1.3, "int8": 2.5, "4 bits as shipped": 2.5}            # targets: times transformers' float32
+SHARES = {"float32": 0.70, "int8": 0.40}                                    # and of memory's limit
 
 
 def run() -> list[Row]:
     model, tokenizer = pretrained.smollm2()
     peer = same_model(model)
     prompt = torch.tensor([tokenizer.encode(PROMPT)])                               # (1, T)
+    batch = prompt.expand(ROWS, -1)                                                 # (ROWS, T)
     long = torch.randint(model.config.vocabulary, (1, PREFILL), generator=torch.Generator().manual_seed(0))
-    check_same_work(model, peer, prompt, long)
+    check_same_work(model, peer, prompt, batch, long)
+    models = {"float32": model, "int8": int8(model), "4 bits as shipped": pretrained.smollm2(bits=4)[0]}
     return [
-        compare(f"SmolLM2 float32, write {NEW_TOKENS} tokens", "transformers, generate",
-                ours=lambda: generate(model, prompt, NEW_TOKENS, temperature=0),
-                theirs=lambda: peer_generate(peer, prompt, NEW_TOKENS),
-                work=NEW_TOKENS, unit="tokens/s", target=1.3, repetitions=7),
+        *writing(models, peer, prompt, check_same_quality(models, texts(tokenizer))),
+        compare(f"SmolLM2 float32, write {ROW_TOKENS} tokens in each of {ROWS} rows", "transformers, generate",
+                ours=lambda: write(model, batch, ROW_TOKENS), theirs=lambda: peer_write(peer, batch, ROW_TOKENS),
+                work=ROWS * ROW_TOKENS, unit="tokens/s", target=1.5, repetitions=REPETITIONS),
         compare(f"SmolLM2 float32, read {PREFILL} tokens", "transformers, generate",
-                ours=lambda: generate(model, long, 1, temperature=0), theirs=lambda: peer_generate(peer, long, 1),
-                work=PREFILL, unit="tokens/s", target=1.3, repetitions=11),
+                ours=lambda: write(model, long, 1), theirs=lambda: peer_write(peer, long, 1),
+                work=PREFILL, unit="tokens/s", target=1.3, repetitions=REPETITIONS),
         compare(f"SmolLM2 float32, read {PREFILL} tokens, the model alone", "transformers, forward",
                 ours=lambda: prefill(model, long), theirs=lambda: peer_prefill(peer, long),
-                work=PREFILL, unit="tokens/s", target=1.3, repetitions=11),
+                work=PREFILL, unit="tokens/s", target=1.3, repetitions=REPETITIONS),
     ]
 
 
-def check_same_work(model: Transformer, peer: torch.nn.Module, prompt: Tensor, long: Tensor) -> None:
+def writing(models: dict[str, Transformer], peer: torch.nn.Module, prompt: Tensor, notes: dict[str, str]) -> list[Row]:
+    """Writing one text: each model against the peer, and two against memory, all in the same turns."""
+    memory = torch.ones(MEMORY // 4)
+    times = in_turns({name: partial(seconds, write, model, prompt, NEW_TOKENS) for name, model in models.items()}
+                     | {"peer": partial(seconds, peer_write, peer, prompt, NEW_TOKENS),
+                        "memory": lambda: min(seconds(memory.sum) for _ in range(READINGS))})
+    rows = [row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens{notes[name]}", "transformers float32, generate",
+                times[name], times["peer"], target) for name, target in SPEEDS.items()]
+    for name, target in SHARES.items():
+        size = weight_bytes(models[name])
+        limit = [NEW_TOKENS * size / MEMORY * once for once in times["memory"]]
+        rows.append(row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens, as a share of what memory allows",
+                        f"{size / 1e6:.0f} MB a token at {MEMORY / 1e9 / median(times['memory']):.1f} GB/s",
+                        times[name], limit, target))
+    return rows
+
+
+def in_turns(runs: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """What each measured in its turns, the first, which warms up, left out; every other turn goes backwards."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for n in range(REPETITIONS + 1):
+        for name in reversed(runs) if n % 2 else runs:
+            times[name].append(runs[name]())
+    return {name: measured[1:] for name, measured in times.items()}
+
+
+def row(name: str, peer: str, ours: list[float], theirs: list[float], target: float) -> Row:
+    """One line of the table, from the seconds that NEW_TOKENS tokens took in each turn."""
+    return Row(name, peer, "tokens/s", ours=NEW_TOKENS / median(ours), theirs=NEW_TOKENS / median(theirs),
+               ratios=tuple(other / mine for mine, other in zip(ours, theirs, strict=True)), target=target)
+
+
+def weight_bytes(model: Transformer) -> int:
+    """Bytes of all weights, each memory once; tables of positions, of which a token reads one row, left out."""
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}.values())
+
+
+def check_same_work(model: Transformer, peer: torch.nn.Module, prompt: Tensor, batch: Tensor, long: Tensor) -> None:
     """Raise AssertionError unless both write the same tokens and give the same logits."""
-    if generate(model, prompt, NEW_TOKENS, temperature=0) != peer_generate(peer, prompt, NEW_TOKENS).tolist():
-        raise AssertionError("ours and transformers' tokens differ: their speeds cannot be compared.")
+    for ids, count in ((prompt, NEW_TOKENS), (batch, ROW_TOKENS)):
+        if write(model, ids, count) != peer_write(peer, ids, count).tolist():
+            raise AssertionError("ours and transformers' tokens differ: their speeds cannot be compared.")
     torch.testing.assert_close(prefill(model, long), peer_prefill(peer, long), atol=1e-4, rtol=0)
 
 
+def check_same_quality(models: dict[str, Transformer], judged: dict[str, Tensor]) -> dict[str, str]:
+    """What to say in the table about each model: nothing of float32, its perplexities of a copy.
+
+    Raises AssertionError for a copy with a perplexity that is not within 2 % of float32's.
+    """
+    notes = dict.fromkeys(models, "")
+    for text, ids in judged.items():
+        found = {name: perplexity(model, ids) for name, model in models.items()}
+        exact = found.pop("float32")
+        for name, one in found.items():
+            if not abs(one / exact - 1) <= APART:
+                raise AssertionError(f"{name} has a perplexity of {one:.4g} on {text} and float32 of {exact:.4g}, more "
+                                     f"than {APART:.0%} apart: their speeds cannot be compared.")
+            notes[name] += f"; perplexity on {text} {one:.4g}, float32's {exact:.4g}"
+    return notes
+
+
 @torch.inference_mode()
-def prefill(model: Transformer, ids: Tensor) -> Tensor:
-    """Read ids (1, T) into a new cache; logits of the last token, (1, V)."""
-    return model.head(model.hidden(ids, model.cache(1, ids.shape[1]))[:, -1])       # (1, T, C) -> (1, C) -> (1, V)
+def perplexity(model: Transformer, ids: Tensor) -> float:
+    """Of each token of ids (1, T) after those before it."""
+    return math.exp(token_loss(model(ids[:, :-1]), ids[:, 1:]))                     # logits (1, T - 1, V)
+
+
+def texts(tokenizer: BPETokenizer) -> dict[str, Tensor]:
+    """The beginnings of two texts, (1, JUDGED + 1) each."""
+    whole = {"Shakespeare": corpora.shakespeare(), "Python's docs": "\n".join(corpora.python_docs().values())}
+    return {name: torch.tensor([tokenizer.encode(text[:10 * JUDGED])[:JUDGED + 1]]) for name, text in whole.items()}
+
+
+def write(model: Transformer, ids: Tensor, new_tokens: int) -> list[list[int]]:
+    """The likeliest next tokens of each row of ids (B, T)."""
+    return generate(model, ids, new_tokens, temperature=0)
+
+
+def peer_write(peer: torch.nn.Module, ids: Tensor, new_tokens: int) -> Tensor:
+    """The same with transformers, (B, new_tokens): no token ends the text, as in ours."""
+    written = peer.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new_tokens)
+    return written[:, ids.shape[1]:]
+
+
+@torch.inference_mode()
+def prefill(model: Transformer, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    """Read ids (1, T) into a cache, or else into a new one; logits of the last token, (1, V)."""
+    cache = model.cache(1, ids.shape[1]) if cache is None else cache
+    return model.head(model.hidden(ids, cache)[:, -1])                              # (1, T, C) -> (1, C) -> (1, V)
 
 
 @torch.inference_mode()
 def peer_prefill(peer: torch.nn.Module, ids: Tensor) -> Tensor:
     """The same with transformers."""
     return peer(ids, use_cache=True, logits_to_keep=1).logits[:, -1]                # (1, V)
-
-
-def peer_generate(peer: torch.nn.Module, ids: Tensor, new_tokens: int) -> Tensor:
-    """The likeliest next tokens, (1, new_tokens): no token ends the text, as in ours."""
-    written = peer.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new_tokens)
-    return written[:, ids.shape[1]:]
 
 
 def same_model(model: Transformer) -> torch.nn.Module:

@@ -34,6 +34,7 @@ def beam_search(model: "Transformer", ids: Iterable, max_new_tokens: int, beams:
                 stop: Collection[int] | int = (), length_penalty: float = 1.0) -> list[Beam]:
     """The best continuations of one text that beam search finds, best first: `beams` of them, where there are so many.
 
+    Lesson 07 builds it.
     Each step adds every token to every beam. What ends by that, at a stop token or because no more may be written, is
     done if it is among the `beams` likeliest; the `beams` likeliest of the others go on. The search ends when `beams`
     texts are done and no other can still get a better score than the worst of them: this is what transformers calls

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Constraint:
-    """The texts that match a pattern as a whole, as a mask on the tokens of a tokenizer.
+    """The texts that match a pattern as a whole, as a mask on the tokens of a tokenizer. Lesson 07e builds it.
 
     automaton: where each byte leads; `Automaton` says which patterns it takes.
     distance: (states,), how many more tokens a match takes at least; inf where no tokens spell one, as SmolLM2 has none

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class KVCache:
-    """Keys and values of every token seen so far, made by `Transformer.cache(batch, capacity)`.
+    """Keys and values of every token seen so far, made by `Transformer.cache(batch, capacity)`. Lesson 07b builds it.
 
     The tokens of a row stand in slots 0 to `length` - 1. A slot that holds padding is remembered as not real.
     Raises ValueError for an encoder, no rows, and a capacity outside 1 to the model's context.

@@ -1,4 +1,4 @@
-"""Functions on logits that make a distribution sharper, flatter or narrower; lesson 07 builds them.
+"""Functions on logits that make a distribution sharper, flatter or narrower.
 
 Each takes logits (..., V) and gives logits (..., V), so that they compose; what they remove gets -inf:
 
@@ -18,7 +18,7 @@ def temperature(logits: Tensor, value: float) -> Tensor:
 
     logits: (..., V). At 0 (and below one millionth) the first of the largest keeps its logit, the others get -inf.
     Where a quotient is too large for its dtype (float16 ends at 65504), all of its row are lowered alike, which leaves
-    the probabilities as they are.
+    the probabilities as they are. Lesson 07 builds it.
     Raises ValueError for a value below 0, infinite or NaN, and for logits that are all -inf or hold NaN.
     """
     require(isinstance(value, Real) and 0 <= value < math.inf,
@@ -38,6 +38,7 @@ def top_k(logits: Tensor, k: int) -> Tensor:
     """Keep the k largest logits (Fan et al., 2018).
 
     logits: (..., V). Exactly k are kept: of equal ones at the edge, those that come first. k above V keeps all.
+    Lesson 07 builds it.
     Raises ValueError for k below 1 or not whole, and for logits that are all -inf or hold NaN.
     """
     require(isinstance(k, Integral) and k >= 1,
@@ -51,6 +52,7 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     """Keep the smallest set of likeliest tokens whose probabilities reach p: the nucleus (Holtzman et al., 2020).
 
     logits: (..., V). At least one token is kept; of equal ones at the edge, those that come first. 1 keeps all.
+    Lesson 07 builds it.
     Raises ValueError for p outside (0, 1], and for logits that are all -inf or hold NaN.
     """
     require(isinstance(p, Real) and 0 < p <= 1, f"top_p is {p!r}; give a share above 0 and at most 1.")
@@ -79,7 +81,8 @@ def largest(scores: Tensor, k: Tensor | int, edge: Tensor) -> Tensor:
 def min_p(logits: Tensor, p: float) -> Tensor:
     """Keep the tokens that are at least p times as likely as the likeliest (Nguyen et al., 2024).
 
-    logits: (..., V). Raises ValueError for p outside [0, 1], and for logits that are all -inf or hold NaN.
+    logits: (..., V). Lesson 07 builds it.
+    Raises ValueError for p outside [0, 1], and for logits that are all -inf or hold NaN.
     """
     require(isinstance(p, Real) and 0 <= p <= 1, f"min_p is {p!r}; give a share from 0, which keeps all, to 1.")
     check_logits(logits)
@@ -92,6 +95,7 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
 
     logits: (..., V); ids: (..., T), the tokens so far. However often a token occurred, it is penalised once.
     penalty: 1 changes nothing, 1.2 is usual (CTRL, Keskar et al., 2019), below 1 invites repetition.
+    Lesson 07 builds it.
     Raises ValueError for a penalty that is not above 0, and for logits that are all -inf or hold NaN.
     """
     require(isinstance(penalty, Real) and 0 < penalty < math.inf,

@@ -1,6 +1,6 @@
 """One token after another: `generate` returns all that a model writes, `stream` yields each token as it is written.
 
-Both run the same loop, `write`: read the text, score every token, choose one, append it, again; lesson 07 builds it.
+Both run the same loop, `write`: read the text, score every token, choose one, append it, again.
 How scores are made sharper or narrower is in `logits.py`, how a token is chosen in `sampler.py`, where an answer ends
 in `replies.py`, how it is made to fit a pattern in `constrained.py`. Sizes: B rows, T tokens so far, V to choose from.
 """
@@ -43,7 +43,7 @@ def generate(model: "Transformer", ids: Iterable, max_new_tokens: int, temperatu
              repetition_penalty: float | None = None, stop: Collection[int | str] | int | str = (),
              seed: int | None = None, cache: bool = True, tokenizer: "BPETokenizer | None" = None,
              progress: bool = False, constraint: Constraint | None = None) -> list[int] | list[list[int]]:
-    """Continue one text or several.
+    """Continue one text or several. Lesson 07 builds it.
 
     ids: the tokens of one text, a list or (T,); or of several, a list of such or (B, T), which may differ in length.
     max_new_tokens: written at most; all rows end earlier when the longest text fills the context of the model.

@@ -3,12 +3,12 @@
     service = serve(model, prompts, 60, slots=4)
     service.answers, service.steps, service.utilisation
 
-Static batching reads and writes `slots` requests together until the last of their answers has ended. Continuous batching
-(Orca: Yu et al., 2022) lets the next request in as soon as one answer has ended: every step of the model is for whoever
-sits there. Sizes: B slots that are in use, V tokens to choose from.
+Static batching takes `slots` requests at a time, and the next ones when all of their answers have ended. Continuous
+batching (Orca: Yu et al., 2022) lets a request in as soon as one answer has ended, while the others go on.
+Sizes: B slots in use, C channels, V tokens to choose from.
 """
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -30,102 +30,122 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stay:
-    """A request in its slot: from the step that writes its first token to the one that writes its last, or a stop."""
+    """Who sat in which slot, from the step that wrote the first token to the one that wrote the last, or the stop."""
     request: int
     slot: int
     first_step: int
     last_step: int
-
-    @property
-    def steps(self) -> int:
-        """Steps in which its answer is written, one token each."""
-        return self.last_step - self.first_step + 1
 
 
 @dataclass(frozen=True)
 class Service:
     """What was answered, and what it took."""
     answers: list[list[int]]    # the new tokens of each request, as `generate` returns them
-    steps: int                  # passes of the model that write; reading a prompt is not counted
+    steps: int                  # in which the model wrote, one pass each; reading prompts is not counted
     slots: int
-    arrivals: list[int]         # the step at which each request is there
+    arrivals: list[int]         # the step at which each request was there
     timeline: list[Stay]        # one for each request, in their order
 
     @property
     def utilisation(self) -> float:
-        """The share of slots in use, over all steps."""
-        return sum(stay.steps for stay in self.timeline) / (self.slots * self.steps)
+        """The share of slot-steps in which an answer was written."""
+        return sum(stay.last_step - stay.first_step + 1 for stay in self.timeline) / (self.slots * self.steps)
 
     @property
     def waits(self) -> list[int]:
-        """For each request, the steps that pass between its arrival and the step that writes its first token."""
-        return [stay.first_step - arrival for stay, arrival in zip(self.timeline, self.arrivals)]
+        """For each request, the steps from its arrival to that of its first token; 0 when it was let in at once."""
+        return [stay.first_step - arrival for stay, arrival in zip(self.timeline, self.arrivals, strict=True)]
 
     @property
     def tokens(self) -> int:
-        """All that was written, without stops."""
+        """All that were written, without stop tokens."""
         return sum(map(len, self.answers))
 
 
-@dataclass
-class Request:
-    """A prompt and its answer, on the way."""
-    number: int
-    prompt: list[int]
-    limit: int                  # tokens that its answer may have
-    arrival: int
-    reply: Reply
-    generator: torch.Generator
-    slot: int = -1              # not yet in one
-    first_step: int = -1
-
-    @property
-    def newest(self) -> int:
-        """The token that the model reads next: the last one of the prompt, then each that was written."""
-        return self.reply.ids[-1] if self.reply.ids else self.prompt[-1]
-
-    @property
-    def ended(self) -> bool:
-        return self.reply.stopped or len(self.reply.ids) == self.limit
-
-
 @torch.inference_mode()
-def serve(model: "Transformer", prompts: Iterable, max_new_tokens: Sequence[int] | int, slots: int = 4,
+def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequence[int], slots: int = 4,
           continuous: bool = True, temperature: float = 0.0, top_k: int | None = None, top_p: float | None = None,
           min_p: float | None = None, stop: Collection[int | str] | int | str = (), seed: int | None = None,
-          arrivals: Sequence[int] | int = 0, tokenizer: "BPETokenizer | None" = None,
+          arrivals: int | Sequence[int] = 0, tokenizer: "BPETokenizer | None" = None,
           progress: bool = False) -> Service:
-    """Answer many requests with one model, in a batch of `slots` rows. First come, first served.
+    """Answer many requests with one model, in a batch of `slots` rows; first come, first served.
 
-    prompts: the tokens of each. Each answer is that of `generate` for this prompt alone, with seed + i for prompt i, up
-        to the rounding of a batch; temperature to tokenizer as there.
-    max_new_tokens: written at most, at least 1: one number, or one for each request.
-    continuous: False lets no request in before all answers in the batch have ended: static batching.
-    arrivals: the step at which a request is there: one number, or one for each. Where nobody is there, time passes
-        without the model.
-    progress: show a bar while answers are written.
-    A newcomer's prompt but its last token is read alone, and put into its row behind padding. Servers on GPUs read it
-    in the same pass in which others write, and keep the cache in pages that any request can take (vLLM: Kwon et al.,
-    2023), so that nothing is padded or moved. Raises ValueError for an argument that is out of range.
+    prompts: the tokens of each request. Its answer is that of `generate`, up to the rounding of a batch; request i
+        draws with seed + i. Other arguments as there.
+    max_new_tokens: at least 1; one number, or one for each request.
+    continuous: False for static batching.
+    arrivals: the step at which a request is there; one number, or one for each. The clock skips steps without any.
+    A newcomer's prompt, but its last token, is read alone and copied to the end of its row, behind padding. Real
+    servers read it in the passes in which the others write, and cut the cache into pages that any request may hold
+    (vLLM: Kwon et al., 2023), so that nothing is padded or moved.
+    Raises ValueError for an argument that is out of range, and for a model that gives NaN.
     """
-    prompts, several = as_prompts(prompts, model)
-    require(several, "prompts is one text; give a list of them, or use generate.")
+    texts, several = as_prompts(prompts, model)
+    require(several, "prompts holds one text; give a list of texts, or use generate.")
     require(isinstance(slots, Integral) and slots >= 1, f"slots is {slots!r}; give a whole number of at least 1.")
-    most = as_counts("max_new_tokens", max_new_tokens, 1, len(prompts))
-    arrivals = as_counts("arrivals", arrivals, 0, len(prompts))
-    limits = [room(model, [prompt], count) for prompt, count in zip(prompts, most)]
-    stops = as_stops(stop, model, tokenizer)
+    arrivals = for_each("arrivals", arrivals, 0, len(texts))
+    most = for_each("max_new_tokens", max_new_tokens, 1, len(texts))
+    limits = [room(model, [text], count) for text, count in zip(texts, most)]
     sampler = Sampler(temperature, top_k, top_p, min_p)
-    requests = [Request(number, prompt, limit, arrival, Reply(*stops, tokenizer), generator)
-                for number, (prompt, limit, arrival, generator)
-                in enumerate(zip(prompts, limits, arrivals, as_generators(seed, len(prompts))))]
-    cache = model.cache(slots, capacity=max(len(prompt) + limit for prompt, limit in zip(prompts, limits)))
-    waiting = deque(sorted(requests, key=lambda request: request.arrival))
-    seated: dict[int, Request] = {}                                                 # by slot
-    timeline, step, steps = {}, 0, 0
-    with bar(len(requests), "Serving", " answers", shown=progress) as advance:
+    stops, generators = as_stops(stop, model, tokenizer), as_generators(seed, len(texts))
+    replies = [Reply(*stops, tokenizer) for _ in texts]
+    cache = model.cache(slots, capacity=max(len(text) + limit for text, limit in zip(texts, limits)))
+    waiting = deque(sorted(range(len(texts)), key=arrivals.__getitem__))            # requests, by their number
+    seated: dict[int, int] = {}                                                     # slot -> request
+    firsts, stays = {}, {}                                                          # request -> step, Stay
+    step = steps = 0
+    with bar(len(texts), "Serving", " answers", shown=progress) as advance:
         while waiting or seated:
             if not seated:
-                step = max(step, waiting[0].arrival)
+                step = max(step, arrivals[waiting[0]])                              # until the next one is there
             if continuous or not seated:
-                ...
+                for slot in sorted(set(range(slots)) - seated.keys()):
+                    if waiting and arrivals[waiting[0]] <= step:
+                        seated[slot] = request = waiting.popleft()
+                        firsts[request] = step
+                        cache.put(slot, read_alone(model, texts[request][:-1]))
+            newest = {slot: texts[request][-1] for slot, request in seated.items()}
+            chosen = write_one(model, newest, slots, cache, sampler, [generators[i] for i in seated.values()])
+            for (slot, request), token in zip(list(seated.items()), chosen):
+                texts[request].append(token)
+                replies[request].add(token, last=True)                              # nothing is shown before the end
+                if replies[request].stopped or len(replies[request].ids) == limits[request]:
+                    stays[request] = Stay(request, slot, firsts[request], step)
+                    del seated[slot]
+                    cache.forget(slot)
+                    advance(1)
+            step, steps = step + 1, steps + 1
+    answers = [reply.ids[:reply.sure] for reply in replies]
+    return Service(answers, steps, slots, arrivals, [stays[request] for request in range(len(texts))])
+
+
+def for_each(name: str, values: int | Sequence[int], least: int, count: int) -> list[int]:
+    """A number for each of `count` requests, where one or one for each was given."""
+    values = values.tolist() if hasattr(values, "tolist") else values               # a tensor or an array
+    numbers = list(values) if isinstance(values, Iterable) else [values] * count
+    require(len(numbers) == count and all(isinstance(one, Integral) and one >= least for one in numbers),
+            f"{name} is {values!r:.60}; give a whole number of at least {least}, or one for each of {count} requests.")
+    return numbers
+
+
+def read_alone(model: "Transformer", ids: list[int]) -> "KVCache":
+    """A cache of one row that holds these tokens, or is empty when there are none."""
+    cache = model.cache(1, capacity=max(1, len(ids)))
+    if ids:
+        read(model, torch.tensor([ids], device=model.device), None, cache, progress=False)
+    return cache
+
+
+def write_one(model: "Transformer", newest: Mapping[int, int], slots: int, cache: "KVCache", sampler: Sampler,
+              generators: Sequence[torch.Generator]) -> list[int]:
+    """One pass over all slots: the next token of each that is in use, in the order of `newest`.
+
+    newest: slot -> the token to read there. Any other slot reads padding, and nobody looks at what comes of it.
+    """
+    if cache.length == cache.capacity:
+        cache.drop_padding()
+    ids = torch.tensor([[newest.get(slot, 0)] for slot in range(slots)], device=model.device)       # (slots, 1)
+    real = torch.tensor([[slot in newest] for slot in range(slots)], device=model.device)           # (slots, 1)
+    hidden = model.hidden(ids, cache, real)[list(newest), -1]                       # (slots, 1, C) -> (B, C)
+    logits = check_logits(model.head(hidden).float())                               # (B, V)
+    return sampler.choose(logits, ids[list(newest)], generators)

@@ -117,7 +117,7 @@ def check_draft(draft: Draft, model: Transformer) -> None:
 
 
 def accept(p: Tensor, q: Tensor, tokens: Sequence[int], generator: torch.Generator) -> tuple[int, int]:
-    """How many of a draft's n tokens are kept, and the token that the model puts after them.
+    """How many of a draft's n tokens are kept, and the token that the model puts after them. Lesson 07d builds it.
 
     p: (n + 1, V), the model's probabilities of each token and of the one after the last; q: (n, V), the draft's; both
     on the CPU.

@@ -222,8 +222,9 @@ def gauges(probability: float, entropies: Sequence[float], first: float, now: fl
     line = (f"{pace}, the first after {first:.2f} s; the newest had {probability:.0%} of the probability, among "
             f"{entropies[-1]:.1f} bits of choice; the cache holds {cache.length:,} tokens, {megabytes:.1f} MB")
     shown = entropies[-GAUGE_BARS:]
-    bars = "".join(f'<rect x="{5 * place}" y="{40 - height:.0f}" width="4" height="{height:.0f}" fill="{plots.ACCENT}"/>'
-                   for place, bits in enumerate(shown) if (height := max(1, min(40, 4 * bits))))
+    heights = [round(max(1, min(40, 4 * bits))) for bits in shown]
+    bars = "".join(f'<rect x="{5 * place}" y="{40 - height}" width="4" height="{height}" fill="{plots.ACCENT}"/>'
+                   for place, height in enumerate(heights))
     return (f'<p style="margin: 0">{line}</p><svg role="img" aria-label="Bits of choice at each token" height="42" '
             f'width="{5 * GAUGE_BARS}">{bars}</svg>')
 

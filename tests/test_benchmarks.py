@@ -1,11 +1,15 @@
 """The benchmarks' arithmetic: taking turns, medians of ratios, an exit code. No test here depends on a speed."""
+import math
 import sys
 import types
 
 import pytest
+import torch
 
 import benchmarks.__main__ as command
-from benchmarks import harness
+from benchmarks import decode, harness, inference
+from helpers.quantised_models import int8, rounded
+from helpers.transformer import Config, Transformer
 
 
 @pytest.fixture
@@ -69,5 +73,130 @@ def test_the_command_prints_a_table_and_its_exit_code_says_whether_the_targets_a
 def test_an_unknown_benchmark_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["speed"])
-    said = "there is no benchmark 'speed'; choose from tokenizer, decode, tracing, retrieval, training, imports."
+    said = ("there is no benchmark 'speed'; choose from tokenizer, decode, inference, tracing, retrieval, training, "
+            "imports.")
     assert said in capsys.readouterr().err
+
+
+# ---- writing, and where the text decides: the same rows with a model of two layers
+
+@pytest.fixture(scope="module")
+def llama():
+    torch.manual_seed(0)
+    return Transformer(Config(vocabulary=96, context=192, d_model=64, layers=2, heads=4, kv_heads=2)
+                       ).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def small(llama, monkeypatch):
+    """Both benchmarks with this model in SmolLM2's place, and less to do."""
+    tokenizer = types.SimpleNamespace(encode=lambda text: [byte % 96 for byte in text.encode()][:150])
+    models = {32: llama, 4: rounded(llama, 4, 32)}
+    monkeypatch.setattr(decode.pretrained, "smollm2", lambda bits=32: (models[bits], tokenizer))
+    for module, name, value in ((decode, "NEW_TOKENS", 4), (decode, "ROW_TOKENS", 3), (decode, "PREFILL", 20),
+                                (decode, "JUDGED", 100), (decode, "MEMORY", 4_000), (inference, "NEW_TOKENS", 9),
+                                (inference, "EARLY", 5), (inference, "LATE", 21), (inference, "STEPS", 3)):
+        monkeypatch.setattr(module, name, value)
+
+
+def prompts(*sizes):
+    draw = torch.Generator().manual_seed(1)
+    return [torch.randint(96, size, generator=draw) for size in sizes]
+
+
+def test_writing_has_a_row_for_each_promise(small, llama):
+    rows = decode.run()
+    assert [row.target for row in rows] == [1.3, 2.5, 2.5, 0.7, 0.4, 1.5, 1.3, 1.3]
+    assert len({row.name for row in rows}) == len(rows) and {row.unit for row in rows} == {"tokens/s"}
+    assert all(len(row.ratios) == decode.REPETITIONS and math.isfinite(row.ratio) and row.ratio > 0 for row in rows)
+    for row, kind in zip(rows, ("float32", "int8", "4 bits", "float32", "int8")):
+        assert kind in row.name
+    assert "perplexity" not in rows[0].name                             # whose tokens are the peer's own
+    assert all(text in row.name for row in rows[1:3] for text in ("Shakespeare", "Python's docs", "float32's"))
+    assert all("GB/s" in row.peer and "share" in row.name for row in rows[3:5])
+    table = harness.table(rows).splitlines()
+    assert {line.count("|") for line in table[:len(rows) + 2]} == {9}
+
+
+def test_where_the_text_decides_there_are_two_rows(small):
+    guesses, late = inference.run()
+    assert (guesses.target, late.target) == (1.5, 1 / 1.5)
+    assert "repeats" in guesses.name and "position 21" in late.name and late.peer == "ours, at position 5"
+
+
+def test_all_in_one_turn_go_forwards_and_backwards_and_the_first_turn_is_left_out(monkeypatch):
+    monkeypatch.setattr(decode, "REPETITIONS", 3)
+    calls = []
+    runs = {name: lambda name=name: calls.append(name) or float(len(calls)) for name in "abc"}
+    assert decode.in_turns(runs) == {"a": [6.0, 7.0, 12.0], "b": [5.0, 8.0, 11.0], "c": [4.0, 9.0, 10.0]}
+    assert "".join(calls) == "abccbaabccba"
+
+
+def test_a_share_is_the_time_that_reading_the_weights_takes_over_the_time_of_writing(small, llama, monkeypatch):
+    models = {name: llama for name in decode.SPEEDS}
+    times = dict.fromkeys(models, [2.0, 4.0, 5.0]) | {"peer": [6.0, 6.0, 6.0], "memory": [0.5, 0.5, 1.0]}
+    monkeypatch.setattr(decode, "in_turns", lambda runs: {name: times[name] for name in runs})
+    rows = decode.writing(models, None, torch.zeros(1, 3), dict.fromkeys(models, ""))
+    limit = 4 * sum(parameter.nbytes for parameter in llama.parameters()) / 4_000          # readings of that memory
+    assert rows[0].ratios == (3.0, 1.5, 1.2) and rows[0].ours == 1.0
+    assert rows[3].ratios == pytest.approx([0.5 * limit / 2, 0.5 * limit / 4, limit / 5])
+
+
+def test_the_bytes_of_a_model_count_each_memory_once(llama):
+    norms = 5 * 64 * 4
+    assert decode.weight_bytes(llama) == sum(parameter.nbytes for parameter in llama.parameters())
+    weights = (decode.weight_bytes(llama) - norms) // 4
+    scales = sum(len(matrix) for matrix in llama.parameters() if matrix.ndim == 2)
+    assert decode.weight_bytes(int8(llama)) == norms + weights + 4 * scales
+
+
+def test_models_that_write_other_tokens_or_give_other_logits_are_not_compared(small, llama, monkeypatch):
+    texts = prompts((1, 7), (3, 7), (1, 20))
+    peer = decode.same_model(llama)
+    decode.check_same_work(llama, peer, *texts)
+    other = Transformer(llama.config).eval().requires_grad_(False)
+    with pytest.raises(AssertionError, match="ours and transformers' tokens differ"):
+        decode.check_same_work(other, peer, *texts)
+    monkeypatch.setattr(decode, "write", lambda model, ids, count: decode.peer_write(peer, ids, count).tolist())
+    with pytest.raises(AssertionError, match="not close"):
+        decode.check_same_work(other, peer, *texts)
+
+
+def test_a_copy_that_reads_worse_is_not_compared(llama):
+    judged = {"a text": prompts((1, 90))[0]}
+    notes = decode.check_same_quality({"float32": llama, "int8": int8(llama)}, judged)
+    assert notes["float32"] == "" and notes["int8"].startswith("; perplexity on a text ")
+    wild = rounded(llama, 8)
+    wild.norm.weight = torch.nn.Parameter(30 * wild.norm.weight, requires_grad=False)
+    with pytest.raises(AssertionError, match="wild has a perplexity of .* on a text .* more than 2% apart"):
+        decode.check_same_quality({"float32": llama, "wild": wild}, judged)
+    wild.norm.weight[0] = math.nan
+    with pytest.raises(AssertionError, match="wild has a perplexity of nan"):
+        decode.check_same_quality({"float32": llama, "wild": wild}, judged)
+
+
+def test_perplexity_is_what_the_probabilities_say(llama):
+    [ids] = prompts((1, 6))
+    p = llama(ids)[0].softmax(dim=-1)                                               # (T, V)
+    product = math.prod(float(p[n, ids[0, n + 1]]) for n in range(5))
+    assert decode.perplexity(llama, ids) == pytest.approx(product ** (-1 / 5), rel=1e-4)
+
+
+def test_guesses_that_change_the_tokens_are_not_compared(small, llama, monkeypatch):
+    texts = [ids.tolist() for ids in prompts((12,), (9,))]
+    inference.check_same_work(llama, texts)
+    monkeypatch.setattr(inference, "guessed", lambda model, texts: [[1] * 9 for _ in texts])
+    with pytest.raises(AssertionError, match="tokens with and without guesses differ"):
+        inference.check_same_work(llama, texts)
+
+
+def test_a_text_that_repeats_ends_as_it_begins():
+    texts = inference.repeating(types.SimpleNamespace(encode=lambda text: list(text.encode())))
+    assert len(texts) == 6 and all(ids[-10:] == ids[:10] and len(ids) > 400 for ids in texts)
+
+
+def test_a_step_far_into_a_text_has_all_before_it_in_view_however_often_it_is_measured(small, llama):
+    [ids] = prompts((1, 24))
+    cache = inference.filled(llama, ids, 21)
+    for _ in range(2):
+        torch.testing.assert_close(inference.go_on(llama, ids, cache, 21), llama(ids)[:, -1])
