@@ -47,7 +47,7 @@ def run() -> list[Row]:
         *writing(models, peer, prompt, check_same_quality(models, texts(tokenizer))),
         compare(f"SmolLM2 float32, write {ROW_TOKENS} tokens in each of {ROWS} rows", "transformers, generate",
                 ours=lambda: write(model, batch, ROW_TOKENS), theirs=lambda: peer_write(peer, batch, ROW_TOKENS),
-                work=ROWS * ROW_TOKENS, unit="tokens/s", target=1.5, repetitions=REPETITIONS),
+                work=ROWS * ROW_TOKENS, unit="tokens/s", target=1.5, repetitions=5),
         compare(f"SmolLM2 float32, read {PREFILL} tokens", "transformers, generate",
                 ours=lambda: write(model, long, 1), theirs=lambda: peer_write(peer, long, 1),
                 work=PREFILL, unit="tokens/s", target=1.3, repetitions=REPETITIONS),

@@ -90,26 +90,28 @@ class KVCache:
     def put(self, row: int, other: "KVCache") -> None:
         """Let one row hold what a cache of one row holds, in its last slots, in place of all that it held.
 
-        Keys stay right in any slot, because positions count real tokens only. Where `other` is longer than this cache,
-        all rows get padding in front. Raises ValueError for a row that is not there and a cache that does not fit.
+        For continuous batching. Keys stay right in any slot, because positions count real tokens only. Where `other` is
+        longer than this cache, all rows get padding in front.
+        Raises ValueError for a row that is not there, and for a cache that does not fit.
         """
         if other.config != self.config or other.keys.shape[1] != 1 or other.length > self.capacity:
             raise ValueError(f"other is a cache of {other.keys.shape[1]} rows and {other.length} tokens; give one of "
                              f"the same model, with 1 row and at most {self.capacity} tokens.")
         self.forget(row)
-        self.shift(max(0, other.length - self.length))
+        if other.length > self.length:
+            self.shift(other.length - self.length)
         last = slice(self.length - other.length, self.length)
         self.keys[:, row, :, last] = other.keys[:, 0, :, :other.length]             # (layers, K, T, D)
         self.values[:, row, :, last] = other.values[:, 0, :, :other.length]
         self.real[row, last] = other.real[0, :other.length]
 
     def drop_padding(self) -> None:
-        """Give back the first slots, as far as they hold padding in every row."""
+        """Give back the slots in front that hold padding in every row."""
         used = self.real[:, :self.length].any(dim=0)                                # (S,)
         self.shift(-int((used.cumsum(dim=0) == 0).sum()))
 
     def shift(self, slots: int) -> None:
-        """Move every row to the right, with padding in front, or to the left, where what is in front gets lost."""
+        """Move all rows to the right, behind padding, or, for slots below 0, to the left, where the first are lost."""
         self.keys, self.values = self.keys.roll(slots, dims=3), self.values.roll(slots, dims=3)
         self.real = self.real.roll(slots, dims=1)
         self.keys[:, :, :, :max(0, slots)] = 0                  # what never was written may be NaN, even times 0

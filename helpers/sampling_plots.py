@@ -40,21 +40,21 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
     kept = int((after > 0).sum())
     told = textwrap.wrap("".join(char if char.isprintable() else " " for char in tokenizer.decode(new)), 96) or [""]
     figure, top, bottom = new_figure(8.5, 1.0 + 0.27 * bars, 0.5 + 0.2 * len(told))
-    rows = range(bars)
+    rows, edge = range(bars), max(0.4, float(before.max()), float(after.max()))
     top.barh([row - 0.2 for row in rows], before[shown].tolist(), 0.38, color=QUIET, label="by the model")
     top.barh([row + 0.2 for row in rows], after[shown].tolist(), 0.38, color=ACCENT, hatch="///", edgecolor="white",
              linewidth=0, label="after the filters")
     for row, token in zip(rows, shown):
-        top.text(max(before[token], after[token]) + 0.01, row, f"{after[token]:.1%}" if after[token] > 0 else "removed",
+        top.text(max(before[token], after[token]) + edge / 90, row, f"{after[token]:.1%}" if after[token] > 0 else "removed",
                  va="center", fontsize=8.5)
     top.set_yticks(rows, pieces, family="monospace")
     top.invert_yaxis()
     title = f"{kept:,} of {len(before):,} tokens are left; {bits(before):.1f} bits of choice become {bits(after):.1f}"
-    top.set(title=title, xlabel="probability", ylabel="next token", xlim=(0, 1.12))
+    top.set(title=title, xlabel="probability", ylabel="next token", xlim=(0, edge * 1.15))
     top.legend(frameon=False, loc="lower right")
     bottom.axis("off")
     bottom.set(xlim=(0, 1), ylim=(len(told), -0.8))
-    bottom.text(0, -0.5, f"{visible(text, 60)} …", fontsize=9, color=QUIET, va="center")
+    bottom.text(0, -0.5, f"After “{text if len(text) < 60 else text[:59] + '…'}”:", fontsize=9, color=QUIET, va="center")
     for row, line in enumerate(told):
         bottom.text(0, row + 0.4, line, fontsize=9.5, color=INK, va="center")
     return picture(figure, f"{title}. Bars of probability by the model and after the filters, likeliest first: "

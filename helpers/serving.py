@@ -73,8 +73,9 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
     prompts: the tokens of each request. Its answer is that of `generate`, up to the rounding of a batch; request i
         draws with seed + i. Other arguments as there.
     max_new_tokens: at least 1; one number, or one for each request.
-    continuous: False for static batching.
-    arrivals: the step at which a request is there; one number, or one for each. The clock skips steps without any.
+    continuous: False for static batching, with those that are there when the batch before has ended.
+    arrivals: the step at which a request is there; one number, or one for each. While there is none, steps pass
+        without the model.
     A newcomer's prompt, but its last token, is read alone and copied to the end of its row, behind padding. Real
     servers read it in the passes in which the others write, and cut the cache into pages that any request may hold
     (vLLM: Kwon et al., 2023), so that nothing is padded or moved.
@@ -116,12 +117,11 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
                     advance(1)
             step, steps = step + 1, steps + 1
     answers = [reply.ids[:reply.sure] for reply in replies]
-    return Service(answers, steps, slots, arrivals, [stays[request] for request in range(len(texts))])
+    return Service(answers, steps, slots, arrivals, [stays[request] for request in sorted(stays)])
 
 
 def for_each(name: str, values: int | Sequence[int], least: int, count: int) -> list[int]:
     """A number for each of `count` requests, where one or one for each was given."""
-    values = values.tolist() if hasattr(values, "tolist") else values               # a tensor or an array
     numbers = list(values) if isinstance(values, Iterable) else [values] * count
     require(len(numbers) == count and all(isinstance(one, Integral) and one >= least for one in numbers),
             f"{name} is {values!r:.60}; give a whole number of at least {least}, or one for each of {count} requests.")
@@ -148,4 +148,4 @@ def write_one(model: "Transformer", newest: Mapping[int, int], slots: int, cache
     real = torch.tensor([[slot in newest] for slot in range(slots)], device=model.device)           # (slots, 1)
     hidden = model.hidden(ids, cache, real)[list(newest), -1]                       # (slots, 1, C) -> (B, C)
     logits = check_logits(model.head(hidden).float())                               # (B, V)
-    return sampler.choose(logits, ids[list(newest)], generators)
+    return sampler.choose(logits, ids[list(newest)], generators)                    # a penalty would need all tokens

@@ -1,4 +1,5 @@
 """The benchmarks' arithmetic: taking turns, medians of ratios, an exit code. No test here depends on a speed."""
+import copy
 import math
 import sys
 import types
@@ -93,6 +94,7 @@ def small(llama, monkeypatch):
     tokenizer = types.SimpleNamespace(encode=lambda text: [byte % 96 for byte in text.encode()][:150])
     models = {32: llama, 4: rounded(llama, 4, 32)}
     monkeypatch.setattr(decode.pretrained, "smollm2", lambda bits=32: (models[bits], tokenizer))
+    monkeypatch.setattr(harness, "gc", types.SimpleNamespace(collect=lambda: None))         # slow among many tests
     for module, name, value in ((decode, "NEW_TOKENS", 4), (decode, "ROW_TOKENS", 3), (decode, "PREFILL", 20),
                                 (decode, "JUDGED", 100), (decode, "MEMORY", 4_000), (inference, "NEW_TOKENS", 9),
                                 (inference, "EARLY", 5), (inference, "LATE", 21), (inference, "STEPS", 3)):
@@ -104,11 +106,18 @@ def prompts(*sizes):
     return [torch.randint(96, size, generator=draw) for size in sizes]
 
 
+def scaled(model, factor):
+    """A copy whose logits are as many times as large."""
+    new = copy.deepcopy(model)
+    new.norm.weight *= factor
+    return new
+
+
 def test_writing_has_a_row_for_each_promise(small, llama):
     rows = decode.run()
     assert [row.target for row in rows] == [1.3, 2.5, 2.5, 0.7, 0.4, 1.5, 1.3, 1.3]
     assert len({row.name for row in rows}) == len(rows) and {row.unit for row in rows} == {"tokens/s"}
-    assert all(len(row.ratios) == decode.REPETITIONS and math.isfinite(row.ratio) and row.ratio > 0 for row in rows)
+    assert all(len(row.ratios) >= 5 and math.isfinite(row.ratio) and row.ratio > 0 for row in rows)
     for row, kind in zip(rows, ("float32", "int8", "4 bits", "float32", "int8")):
         assert kind in row.name
     assert "perplexity" not in rows[0].name                             # whose tokens are the peer's own
@@ -150,29 +159,24 @@ def test_the_bytes_of_a_model_count_each_memory_once(llama):
     assert decode.weight_bytes(int8(llama)) == norms + weights + 4 * scales
 
 
-def test_models_that_write_other_tokens_or_give_other_logits_are_not_compared(small, llama, monkeypatch):
+def test_models_that_write_other_tokens_or_give_other_logits_are_not_compared(small, llama):
     texts = prompts((1, 7), (3, 7), (1, 20))
     peer = decode.same_model(llama)
     decode.check_same_work(llama, peer, *texts)
-    other = Transformer(llama.config).eval().requires_grad_(False)
     with pytest.raises(AssertionError, match="ours and transformers' tokens differ"):
-        decode.check_same_work(other, peer, *texts)
-    monkeypatch.setattr(decode, "write", lambda model, ids, count: decode.peer_write(peer, ids, count).tolist())
+        decode.check_same_work(scaled(llama, -1), peer, *texts)
     with pytest.raises(AssertionError, match="not close"):
-        decode.check_same_work(other, peer, *texts)
+        decode.check_same_work(scaled(llama, 1.01), peer, *texts)
 
 
 def test_a_copy_that_reads_worse_is_not_compared(llama):
     judged = {"a text": prompts((1, 90))[0]}
     notes = decode.check_same_quality({"float32": llama, "int8": int8(llama)}, judged)
     assert notes["float32"] == "" and notes["int8"].startswith("; perplexity on a text ")
-    wild = rounded(llama, 8)
-    wild.norm.weight = torch.nn.Parameter(30 * wild.norm.weight, requires_grad=False)
     with pytest.raises(AssertionError, match="wild has a perplexity of .* on a text .* more than 2% apart"):
-        decode.check_same_quality({"float32": llama, "wild": wild}, judged)
-    wild.norm.weight[0] = math.nan
+        decode.check_same_quality({"float32": llama, "wild": scaled(llama, 30)}, judged)
     with pytest.raises(AssertionError, match="wild has a perplexity of nan"):
-        decode.check_same_quality({"float32": llama, "wild": wild}, judged)
+        decode.check_same_quality({"float32": llama, "wild": scaled(llama, math.nan)}, judged)
 
 
 def test_perplexity_is_what_the_probabilities_say(llama):

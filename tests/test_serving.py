@@ -1,5 +1,6 @@
 """Serving: every answer is the one that its request gets alone, whoever else sits in the batch, and when."""
 import random
+import string
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ from torch.testing import assert_close
 from helpers import pretrained
 from helpers.kv_cache import KVCache
 from helpers.sampling import generate
-from helpers.serving import Service, Stay, serve
+from helpers.serving import Stay, serve
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
 from small_models import DEVICES, V, small_model
@@ -69,7 +70,7 @@ def test_one_length_for_all_and_greedy_by_default(model):
     prompts, _, _ = drawn(0)
     assert serve(model, prompts, 6).answers == alone(model, prompts, [6] * 9, temperature=0)
     tensor = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    assert serve(model, tensor, torch.tensor([2, 3])).answers == alone(model, tensor.tolist(), [2, 3], temperature=0)
+    assert serve(model, tensor, (2, 3)).answers == alone(model, tensor.tolist(), (2, 3), temperature=0)
 
 
 def test_an_answer_that_ends_at_once_takes_one_step(model):
@@ -90,7 +91,8 @@ def test_an_answer_ends_where_the_context_does(model):
 def test_stop_strings_end_an_answer_as_in_generate(model):
     tokenizer = BPETokenizer.train("So foul and fair a day I have not seen. User: 🙂🙃 déjà vu\n" * 3, V - 1)
     prompts, lengths, _ = drawn(2)
-    settings = dict(temperature=1, stop=["a", "o", "\n"], tokenizer=tokenizer)
+    begun = [letter + "☃" for letter in string.printable]           # never ends, but may have begun in the last token
+    settings = dict(temperature=1, stop=["a", "o", *begun], tokenizer=tokenizer)
     expected = alone(model, prompts, lengths, 1, **settings)
     assert serve(model, prompts, lengths, 3, seed=1, **settings).answers == expected
     assert any(map(len, expected)) and list(map(len, expected)) != lengths
