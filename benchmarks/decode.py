@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.harness import Row, compare, seconds
 from helpers import corpora, pretrained
 from helpers.kv_cache import KVCache
-from helpers.quantised_models import int8
+from helpers.quantized_models import int8
 from helpers.sampling import generate
 from helpers.tokenizer import BPETokenizer
 from helpers.training import token_loss

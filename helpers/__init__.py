@@ -8,10 +8,10 @@ import importlib
 __course__ = "press-enter"          # how a notebook's first cell knows this package from others called `helpers`
 __version__ = "0.1.0"
 
-MODULES = ("assets", "attention_plots", "beams", "charts", "chat", "constrained", "corpora", "environment", "exercises",
-           "plots", "pretrained", "progress", "proof", "quantization", "retrieval", "sampling", "speculative", "sweeps",
-           "tales", "tokenizer", "tracing", "training", "training_view", "transformer", "vocabularies", "waiting",
-           "widgets", "word_vectors")
+MODULES = ("assets", "attention_plots", "beams", "charts", "chat", "constrained", "corpora", "environment",
+           "exercises", "plots", "pretrained", "progress", "proof", "quantization", "retrieval", "sampling", "serving",
+           "speculative", "sweeps", "tales", "tokenizer", "tracing", "training", "training_view", "transformer",
+           "vocabularies", "waiting", "widgets", "word_vectors")
 SHORTCUTS = {"start": "environment", "attention": "transformer"}     # helpers.start() is helpers.environment.start()
 
 

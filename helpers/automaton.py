@@ -9,20 +9,22 @@ each set of states in which it can be becomes one state of the table (Rabin and 
 
 It reads bytes, not characters, since a token of byte-level BPE may hold half a character.
 """
-import math
 import re
-# Python's own parser, which the package `hypothesis` uses too: our subject is the automaton, not the syntax.
-import re._constants as kind
-import re._parser as parser
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
-from torch import Tensor
 
-from helpers.logits import require
+from helpers.checks import require
+from helpers.states import DEAD, START, distances
 
-DEAD, START = 0, 1          # states; from DEAD nothing leads to a match
+try:    # Python's own parser, which the package `hypothesis` uses too: our subject is the automaton, not the syntax
+    import re._constants as kind
+    import re._parser as parser
+except ImportError as error:
+    raise ImportError("this Python has no re._parser, which reads the patterns of an Automaton; use another, such as "
+                      "CPython 3.11 to 3.14.") from error
+
 LIMIT = 10_000              # states, of either automaton
 
 Spans = list[tuple[int, int]]       # the first and the last of each span of code points
@@ -44,6 +46,7 @@ REFUSED = {
 class Automaton:
     """The texts that match a regular expression as a whole: those of `re.fullmatch(pattern, text, re.ASCII)`, in UTF-8.
 
+    Lesson 07e builds it.
     next: (states, 256), the state to which each byte leads.
     accepting: (states,) bool, whether the text so far is a match.
     distance: (states,), how many more bytes a match takes at least; inf for DEAD, and for no other state that a text
@@ -123,14 +126,20 @@ class Thompson:
     def repeat(self, least: int, most: int, items: Iterable, at: int) -> int:
         """As many copies as there must be, then those that may be left out: a loop, or one after the other."""
         for _ in range(least):
+            states = len(self.edges)
             at = self.sequence(items, at)
+            if len(self.edges) == states:                                           # of nothing, one copy is as many
+                break
         end = self.state()
         self.free[at].append(end)
         if most is kind.MAXREPEAT:
             self.free[self.sequence(items, end)].append(end)
         else:
             for _ in range(most - least):
+                states = len(self.edges)
                 at = self.sequence(items, at)
+                if len(self.edges) == states:
+                    break
                 self.free[at].append(end)
         return end
 
@@ -188,25 +197,6 @@ def check_size(states: int, pattern: str) -> None:
     """Raise ValueError if there can be no further state."""
     require(states < LIMIT, f"pattern {pattern!r:.60} needs more than {LIMIT:,} states; make its repeats {{m,n}} "
             "shorter, or write * for them.")
-
-
-def distances(targets: Sequence[Iterable[int]], accepting: Sequence[bool]) -> Tensor:
-    """How many steps each state is from an accepting one, (states,); inf where no steps lead to one.
-
-    targets: for each state those that one step leads to.
-    """
-    before: list[list[int]] = [[] for _ in targets]
-    for state, reached in enumerate(targets):
-        for target in reached:
-            before[target].append(state)
-    distance = [0.0 if ends else math.inf for ends in accepting]
-    found = [state for state, ends in enumerate(accepting) if ends]
-    for state in found:                                                             # nearest first; the list grows
-        for earlier in before[state]:
-            if distance[earlier] == math.inf:
-                distance[earlier] = distance[state] + 1
-                found.append(earlier)
-    return torch.tensor(distance)
 
 
 def code_points(operator: int, argument) -> Spans:

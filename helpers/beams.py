@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from helpers.logits import require
-from helpers.prompts import as_prompts, room
+from helpers.checks import require
+from helpers.prompts import as_prompt, room
 from helpers.replies import as_list, as_stops
 from helpers.sampling import read
 
@@ -44,13 +44,11 @@ def beam_search(model: "Transformer", ids: Iterable, max_new_tokens: int, beams:
     length_penalty: 0 compares sums of log probabilities, and so prefers short texts; 1 compares means.
     Raises ValueError for an argument that is out of range, and for a model that gives NaN.
     """
-    prompts, several = as_prompts(ids, model)
-    if several:
-        raise ValueError(f"ids holds {len(prompts)} texts; beam_search continues one. Call it once for each.")
+    prompt = as_prompt(ids, model, "beam_search")
     require(isinstance(beams, Integral) and beams >= 1, f"beams is {beams!r}; give a whole number of at least 1.")
     require(isinstance(length_penalty, Real) and abs(length_penalty) <= 10,
             f"length_penalty is {length_penalty!r}; give a number from -10 to 10, where 1 compares means.")
-    [prompt], stops, limit = prompts, stop_tokens(stop, model), room(model, prompts, max_new_tokens)
+    stops, limit = stop_tokens(stop, model), room(model, [prompt], max_new_tokens)
     text = torch.tensor([prompt], device=model.device)                              # (N, T), from N = 1
     totals = torch.zeros(1, 1, device=text.device)                                  # (N, 1), log probabilities
     cache = model.cache(1, capacity=len(prompt) + limit)

@@ -13,8 +13,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from helpers import assets, sampling
+from helpers.checks import require
 from helpers.gguf_file import GGUF
-from helpers.logits import require
 from helpers.patterns import any_of
 from helpers.prompts import check_seed, shared
 from helpers.replies import as_list

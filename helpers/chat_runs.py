@@ -101,7 +101,7 @@ def nats_a_token(model: Transformer, rows: Sequence[tuple[list[int], int]]) -> f
     """How unlikely the tokens of texts are to a model, on average. rows: ids, and how many of them are only read."""
     summed, tokens = 0.0, 0
     for row in rows:                                    # one at a time: a row's logits fill 20 MB for 100 tokens
-        ids, mask = (each.to(model.embed.weight.device) for each in pad([row]))
+        ids, mask = (each.to(model.device) for each in pad([row]))
         summed -= float(sequence_logps(model, ids, mask))
         tokens += int(mask.sum())
     return summed / tokens

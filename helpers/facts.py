@@ -98,7 +98,7 @@ class WordModel:
     @torch.no_grad()
     def place_after(self, question: str) -> str:
         """The likeliest of the places after this beginning."""
-        ids = torch.tensor([self.ids(words(question))], device=self.model.embed.weight.device)          # (1, T)
+        ids = torch.tensor([self.ids(words(question))], device=self.model.device)                      # (1, T)
         logits = self.model(ids)[0, -1]                                                                  # (V,)
         return PLACES[int(logits[self.ids(PLACES)].argmax())]
 

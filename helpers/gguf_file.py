@@ -1,7 +1,7 @@
 """Read a GGUF file, the format in which llama.cpp ships a model: settings, vocabulary and weights in one file.
 
 After the word "GGUF" come the version and two counts, then the settings (name, type, value), then for each tensor its
-name, shape, type and place, and last the weights themselves. Quantised weights are stored in blocks of 32; `dequantise`
+name, shape, type and place, and last the weights themselves. Quantized weights are stored in blocks of 32; `dequantize`
 turns them back into floats. Format: github.com/ggml-org/ggml, docs/gguf.md.
 
 (The `gguf` package reads the same and much more, and takes five seconds for SmolLM2's file, where this takes half of
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.quantization import Quantised
+from helpers.quantization import Quantized
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -100,25 +100,25 @@ class GGUF:
             content = bytearray(file.read(entry.nbytes))
         return torch.frombuffer(content, dtype=torch.uint8).view(-1, BLOCKS[entry.kind][1])
 
-    def quantised(self, name: str) -> Quantised:
-        """A matrix in the 4 or 8 bits in which it is stored. Raises ValueError for one that is not quantised."""
+    def quantized(self, name: str) -> Quantized:
+        """A matrix in the 4 or 8 bits in which it is stored. Raises ValueError for one that is not quantized."""
         blocks, entry = self.blocks(name), self.stored[name]
         if entry.kind not in BITS:
-            raise ValueError(f"name is {name!r}, which is stored as {entry.kind}, not quantised; use tensor(name).")
+            raise ValueError(f"name is {name!r}, which is stored as {entry.kind}, not quantized; use tensor(name).")
         rows = [None if part is None else part.view(entry.shape[0], -1, part.shape[1])      # (O, G, 32 or 1)
                 for part in unpack(blocks, entry.kind)]
-        return Quantised(*rows, BITS[entry.kind])
+        return Quantized(*rows, BITS[entry.kind])
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor as float32, dequantised where it was quantised."""
+        """A tensor as float32, dequantized where it was quantized."""
         blocks = self.blocks(name)
-        return dequantise(blocks, self.stored[name].kind).view(self.stored[name].shape)
+        return dequantize(blocks, self.stored[name].kind).view(self.stored[name].shape)
 
 
-def dequantise(blocks: Tensor, kind: str) -> Tensor:
+def dequantize(blocks: Tensor, kind: str) -> Tensor:
     """Turn blocks, (n, bytes of one block) uint8, into their weights, (n, weights of one block) float32.
 
-    kind: "F32" and "F16" are plain numbers, one to a block; the others are quantised, see `unpack`.
+    kind: "F32" and "F16" are plain numbers, one to a block; the others are quantized, see `unpack`.
     """
     if kind == "F32":
         return blocks.contiguous().view(torch.float32)                          # (n, 4) bytes -> (n, 1)
@@ -130,7 +130,7 @@ def dequantise(blocks: Tensor, kind: str) -> Tensor:
 
 
 def unpack(blocks: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The whole numbers (n, 32) in quantised blocks, the scale (n, 1) of each block and its minimum (n, 1) or None.
+    """The whole numbers (n, 32) in quantized blocks, the scale (n, 1) of each block and its minimum (n, 1) or None.
 
     "Q8_0" is one scale and 32 signed bytes: weight = scale x byte. "Q4_1" is a scale, a minimum and 32 half-bytes:
     weight = scale x half-byte + minimum; the low half of byte i is weight i, its high half weight i + 16.

@@ -9,7 +9,7 @@ import json
 import re
 from numbers import Integral
 
-from helpers.logits import require
+from helpers.checks import require
 
 CHARACTER = r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}))'
 STRING, INTEGER = f'"{CHARACTER}*"', "-?(?:0|[1-9][0-9]{0,14})"

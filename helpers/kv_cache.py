@@ -104,11 +104,17 @@ class KVCache:
         self.keys[:, row, :, last] = other.keys[:, 0, :, :other.length]             # (layers, K, T, D)
         self.values[:, row, :, last] = other.values[:, 0, :, :other.length]
         self.real[row, last] = other.real[0, :other.length]
+        self.padded = self.holds_padding()
 
     def drop_padding(self) -> None:
         """Give back the slots in front that hold padding in every row."""
         used = self.real[:, :self.length].any(dim=0)                                # (S,)
         self.shift(-int((used.cumsum(dim=0) == 0).sum()))
+        self.padded = self.holds_padding()
+
+    def holds_padding(self) -> bool:
+        """Whether any slot that counts does: without it, attention takes the fast way."""
+        return not bool(self.real[:, :self.length].all())
 
     def shift(self, slots: int) -> None:
         """Move all rows to the right, behind padding, or, for slots below 0, to the left, where the first are lost."""

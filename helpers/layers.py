@@ -41,7 +41,7 @@ def last_vectors(model: Transformer, tokenizer: "BPETokenizer", texts: Sequence[
             batch = order[start:start + size]
             T = len(rows[batch[-1]])
             ids = torch.tensor([rows[row] + [0] * (T - len(rows[row])) for row in batch])              # (B, T)
-            streams = residuals(model, ids.to(model.embed.weight.device)).cpu()     # (B, layers + 1, T, C)
+            streams = residuals(model, ids.to(model.device)).cpu()                  # (B, layers + 1, T, C)
             ends = [len(rows[row]) - 1 for row in batch]
             found[:, batch] = streams[torch.arange(len(batch)), :, ends].transpose(0, 1)
             step(len(batch))

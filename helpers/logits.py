@@ -10,6 +10,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
+from helpers.checks import require
+
 COLDEST = 1e-6              # dividing logits by less could overflow; it is greedy to all purposes
 
 
@@ -117,9 +119,3 @@ def check_logits(logits: Tensor) -> Tensor:
         what = "hold NaN" if math.isnan(bad) else "hold inf" if bad > 0 else "are all -inf, which leaves no token"
         raise ValueError(f"logits {what}; look at the model's weights and at what was done to its logits.")
     return logits
-
-
-def require(fine: bool, sentence: str) -> None:
-    """Raise ValueError with this sentence unless all is fine."""
-    if not fine:
-        raise ValueError(sentence)

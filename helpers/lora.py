@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.counting import require_above_0
+from helpers.modules import replace_module
 
 EVERYWHERE = ("qkv", "out", "up", "down")       # the matrices of a block, by the last part of their names
 
@@ -112,9 +113,3 @@ def check(linear: nn.Linear, rank: int, alpha: float) -> None:
 def detours(model: nn.Module) -> dict[str, LoRA]:
     """The detours of a model by their full names."""
     return {name: module for name, module in model.named_modules() if isinstance(module, LoRA)}
-
-
-def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Put a module in the place of the one of this full name."""
-    owner, _, last = name.rpartition(".")
-    setattr(model.get_submodule(owner), last, module)

@@ -74,7 +74,7 @@ def scores(model: Transformer, tokenizer: "BPETokenizer", pairs: Sequence[tuple[
         beginning = tokenizer.encode(pair[0])
         for side, ending in enumerate(map(tokenizer.encode, pair[1:])):
             rows.setdefault((*beginning, *ending[:-1]), []).append((number, side, ending))
-    device = model.embed.weight.device
+    device = model.device
     found = torch.zeros(2, len(pairs), device=device)
     order = sorted(rows, key=len)
     with bar(len(order), label, shown=shown) as step:
@@ -120,7 +120,7 @@ def part_taken(model: Transformer, tokenizer: "BPETokenizer", seed: int, skipped
     with without_blocks(model, seed, skipped), torch.no_grad():
         total, count = 0.0, 0
         for passage in passages()[:3]:
-            ids = torch.tensor([tokenizer.encode(passage)], device=model.embed.weight.device)       # (1, T)
+            ids = torch.tensor([tokenizer.encode(passage)], device=model.device)                    # (1, T)
             total += float(token_loss(model(ids[:, :-1]), ids[:, 1:], reduction="sum"))
             count += ids.shape[1] - 1
         chosen = {ability: [pair for number, pair in enumerate(minimal_pairs(ability)) if number % 4 < 2]

@@ -123,7 +123,7 @@ def rollout(model: Transformer, reference: Transformer, tokenizer: BPETokenizer,
         written = sampling.generate(model, prompts, limit, stop=[end], seed=seed)
         rows = [(prompt + answer + [end] * (len(answer) < limit), len(prompt))      # what was cut off has no end token
                 for prompt, answer in zip(prompts, written, strict=True)]
-        ids, completion_mask = (each.to(model.embed.weight.device) for each in pad(rows))
+        ids, completion_mask = (each.to(model.device) for each in pad(rows))
         hidden = model.hidden(ids)                                                  # (B, T, C)
         logits = model.head(hidden[:, :-1][completion_mask[:, 1:]])                 # (all answers' tokens, V)
         entropy = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1).mean()

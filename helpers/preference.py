@@ -221,7 +221,7 @@ def train_dpo(model: Transformer, data: PairData, config: PreferenceConfig, beta
     ref_logps = answers_logps(reference or model, data, config.batch)               # (2, N)
 
     def loss(numbers: list[int]) -> tuple[Tensor, Tensor]:
-        ids, completion_mask = (each.to(model.embed.weight.device) for each in data.tensors(numbers))
+        ids, completion_mask = (each.to(model.device) for each in data.tensors(numbers))
         chosen, rejected = sequence_logps(model, ids, completion_mask).chunk(2)     # (B,) each
         return dpo_loss(chosen, rejected, *ref_logps[:, numbers], beta)
 

@@ -13,10 +13,11 @@ from torch.overrides import TorchFunctionMode
 
 from helpers import assets
 from helpers.checkpoints import load_model
+from helpers.checks import require
 from helpers.gguf_file import GGUF
-from helpers.logits import require
-from helpers.quantised_models import Int4Linear, int8_tokens, swap_linear
-from helpers.quantization import Quantised
+from helpers.modules import swap_linear
+from helpers.quantization import Quantized
+from helpers.quantized_models import Int4Linear, int8_tokens
 from helpers.tokenizer import BPETokenizer
 from helpers.transformer import Config, Transformer
 
@@ -33,14 +34,15 @@ Read = Callable[[str], Tensor]          # gives the tensor of a name, as the fil
 def smollm2(device: str | torch.device = "cpu", bits: int = 32) -> tuple[Transformer, BPETokenizer]:
     """SmolLM2-135M-Instruct (Hugging Face, 2024; Apache-2.0), a chat model, with its tokenizer.
 
-    bits: its weights are shipped in 4 bits; 32 dequantises them to float32: 135 M parameters, 538 MB. 4 leaves those of
-    the blocks as they are and gives the token table, shipped in 8 bits, one scale a row: 95 MB, and faster on a CPU.
+    bits: its weights are shipped in 4 bits; 32 dequantizes them to float32: 135 M parameters, 538 MB. 4 leaves those of
+    the blocks as they are and gives the token table, shipped in 8 bits, one scale a row: 95 MB, and faster on a CPU,
+    whose kernel rounds scales and minimums to bfloat16. Where there is none, as on a GPU: up to twice that, and slower.
     Raises helpers.assets.AssetError when the file cannot be fetched or is damaged, and ValueError for other bits.
     """
-    require(bits in (4, 32), f"bits is {bits!r}; give 32, or 4 as it is shipped (quantised_models.int8 makes 8).")
+    require(bits in (4, 32), f"bits is {bits!r}; give 32, or 4 as it is shipped (quantized_models.int8 makes 8).")
     file = GGUF(assets.path("smollm2.gguf"))
     config = Config.smollm2()
-    model = build(config, gguf_weights(file, config)) if bits == 32 else four_bits(file, config)
+    model = build(config, gguf_weights(file, config)) if bits == 32 else four_bits(file, config, device)
     return model.to(device), BPETokenizer.from_gguf(file)
 
 
@@ -230,20 +232,21 @@ def joined(read: Callable[[str], Sequence[Tensor]], config: Config, layer: int, 
     return [torch.cat(rows) for rows in zip(*parts)]
 
 
-def four_bits(file: GGUF, config: Config) -> Transformer:
-    """A Llama in the 4 bits in which llama.cpp ships it."""
-    def read(part: str) -> list[Tensor]:
-        stored = file.quantised(part)
-        return [stored.codes, stored.scales, stored.minimums]
+def four_bits(file: GGUF, config: Config, device: str | torch.device) -> Transformer:
+    """A Llama in the 4 bits in which llama.cpp ships it, with the matrices of its blocks on a device."""
+    def read(name: str) -> list[Tensor]:
+        stored = file.quantized(name)
+        return [part.to(device) for part in (stored.codes, stored.scales, stored.minimums)]
 
     def matrix(name: str, module: nn.Linear) -> Int4Linear:
         _, layer, kind = name.split(".", 2)                 # such as blocks.0.attention.qkv
-        return Int4Linear(Quantised(*joined(read, config, int(layer), kind), bits=4))
+        return Int4Linear(Quantized(*joined(read, config, int(layer), kind), bits=4))
 
     with SkipInit():                                        # matrices that are never written to never take memory
         model = Transformer(config)
     model.load_state_dict(gguf_vectors(file, config), strict=False, assign=True)
-    return swap_linear(int8_tokens(model), matrix).requires_grad_(False)
+    swap_linear(int8_tokens(model), matrix)
+    return model.eval().requires_grad_(False)
 
 
 def unpermute(rows: Tensor, heads: int) -> Tensor:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from helpers.logits import require
+from helpers.checks import require
+
 
 if TYPE_CHECKING:
     from helpers.transformer import Transformer
@@ -34,6 +35,13 @@ def as_prompts(ids: Iterable, model: "Transformer") -> tuple[list[list[int]], bo
         check_token("ids", min(row), model)
         check_token("ids", max(row), model)
     return prompts, several
+
+
+def as_prompt(ids: Iterable, model: "Transformer", name: str) -> list[int]:
+    """The tokens of one text. name: of the function that continues no more than one."""
+    prompts, several = as_prompts(ids, model)
+    require(not several, f"ids holds {len(prompts)} texts; {name} continues one: call it once for each.")
+    return prompts[0]
 
 
 def check_token(name: str, token: int, model: "Transformer") -> None:

@@ -1,27 +1,28 @@
 """Weight-only quantization: each number of a matrix as one of few evenly spaced values.
 
-    codes = quantise(weight, bits=4, group=32)          # 0 to 15, and a scale and a minimum for every 32 weights
-    codes.dequantise()                                  # float32 again, a little off
+    codes = quantize(weight, bits=4, group=32)          # 0 to 15, and a scale and a minimum for every 32 weights
+    codes.dequantize()                                  # float32 again, a little off
 
-Whole models are in `quantised_models.py`. Sizes: O rows (outputs), I columns (inputs), G groups in a row.
+Whole models are in `quantized_models.py`. Sizes: O rows (outputs), I columns (inputs), G groups in a row.
 """
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from helpers.logits import require
+from helpers.checks import require
+
 
 
 @dataclass(frozen=True)
-class Quantised:
+class Quantized:
     """A matrix (O, I) in few bits: weight = scale x code + minimum, a scale and a minimum for each group of a row."""
     codes: Tensor                   # (O, G, I/G), int8 where there is no minimum, uint8 where there is one
     scales: Tensor                  # (O, G, 1) float32
     minimums: Tensor | None         # (O, G, 1) float32; None: codes may be negative, and 0 stays 0
     bits: int
 
-    def dequantise(self) -> Tensor:
+    def dequantize(self) -> Tensor:
         """The matrix (O, I) in float32."""
         weights = self.scales * self.codes
         return (weights if self.minimums is None else weights + self.minimums).flatten(1)
@@ -32,7 +33,7 @@ class Quantised:
         return self.bits + 16 * (1 if self.minimums is None else 2) * self.scales.numel() / self.codes.numel()
 
 
-def quantise(weight: Tensor, bits: int, group: int | None = None, symmetric: bool = False) -> Quantised:
+def quantize(weight: Tensor, bits: int, group: int | None = None, symmetric: bool = False) -> Quantized:
     """The nearest of few evenly spaced values for each weight. Lesson 07c builds it.
 
     weight: (O, I). bits: 2 to 8. group: how many weights of a row share a scale; it divides I; None is the whole row.
@@ -50,10 +51,10 @@ def quantise(weight: Tensor, bits: int, group: int | None = None, symmetric: boo
     if symmetric:
         most = 2 ** (bits - 1) - 1                                              # 127 for 8 bits, 7 for 4
         scales = groups.abs().amax(dim=2, keepdim=True) / most                  # (O, G, 1)
-        return Quantised(nearest(groups, scales).to(torch.int8), scales, None, bits)
+        return Quantized(nearest(groups, scales).to(torch.int8), scales, None, bits)
     least, largest = groups.aminmax(dim=2, keepdim=True)                        # (O, G, 1) each
     scales = (largest - least) / (2 ** bits - 1)
-    return Quantised(nearest(groups - least, scales).to(torch.uint8), scales, least, bits)
+    return Quantized(nearest(groups - least, scales).to(torch.uint8), scales, least, bits)
 
 
 def nearest(values: Tensor, scales: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from helpers.logits import require
+from helpers.checks import require
 from helpers.prompts import check_token
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def batches(rows: Sequence[Sequence[int]]) -> list[list[int]]:
 def mean_vectors(rows: Sequence[Sequence[int]], encoder: Transformer) -> Tensor:
     """Mean of the hidden states over the real tokens of each row, at unit length: (B, C) on the CPU."""
     B, T = len(rows), max(map(len, rows))
-    device = encoder.embed.weight.device
+    device = encoder.device
     ids = torch.zeros(B, T, dtype=torch.int64)                                              # (B, T)
     real = torch.zeros(B, T, dtype=torch.bool)                                              # (B, T)
     for i, row in enumerate(rows):

@@ -29,7 +29,7 @@ class RewardModel(nn.Module):
         self.head = nn.utils.skip_init(nn.Linear, model.config.d_model, 1)          # draws no random numbers
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.head.to(model.embed.weight.device)
+        self.head.to(model.device)
 
     @property
     def config(self) -> Config:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.logits import COLDEST, min_p, repetition_penalty, require, temperature, top_k, top_p
+from helpers.checks import require
+from helpers.logits import COLDEST, min_p, repetition_penalty, temperature, top_k, top_p
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from helpers.constrained import Constraint, as_replies, constrain
 from helpers.logits import check_logits, min_p, repetition_penalty, temperature, top_k, top_p
-from helpers.prompts import as_generators, as_prompts, pad, room
+from helpers.prompts import as_generators, as_prompt, as_prompts, pad, room
 from helpers.replies import Reply
 from helpers.sampler import Sampler, draw
 from helpers.waiting import bar
@@ -85,9 +85,7 @@ def stream(model: "Transformer", ids: Iterable, max_new_tokens: int, temperature
     token comes last, with the text before it. An unfinished character at the very end is not shown.
     Raises ValueError at the call for an argument that is out of range.
     """
-    prompts, several = as_prompts(ids, model)
-    if several:
-        raise ValueError(f"ids holds {len(prompts)} texts; stream continues one. Use generate for several.")
+    prompts = [as_prompt(ids, model, "stream")]
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     limit = room(model, prompts, max_new_tokens)
     [reply] = as_replies(1, limit, stop, model, tokenizer, constraint)

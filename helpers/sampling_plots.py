@@ -2,11 +2,12 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
 
-from helpers.logits import require
+from helpers.checks import require
 from helpers.plots import (ACCENT, INK, QUIET, SECOND, Picture, draw_tokens, in_style, new_figure, picture, quoted,
                            tokens_height, visible, wrap)
 from helpers.proof import approximately
@@ -25,19 +26,22 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
     """The likeliest next tokens before and after the filters, and a continuation drawn with them.
 
     top_k: 0 keeps all. bars: how many tokens are shown, of those that are likeliest before.
-    Raises ValueError for an empty text and for settings out of range.
+    Raises ValueError for an empty text, for settings out of range, and for more bars than there are tokens.
     """
     ids = tokenizer.encode(text)
     require(bool(ids), f"text is {text!r}; give at least one character.")
+    V = model.config.vocabulary
+    require(isinstance(bars, Integral) and 1 <= bars <= V,
+            f"bars is {bars!r}; give 1 to {V}, the tokens of this model.")
     sampler = Sampler(temperature, top_k or None, top_p, min_p, repetition_penalty)
     with torch.inference_mode():
-        logits = model.head(model.hidden(torch.tensor([ids], device=model.device))[:, -1]).float().cpu()      # (1, V)
-    before = logits.softmax(dim=-1)[0]                                                                        # (V,)
-    after = sampler.filter(logits, torch.tensor([ids])).softmax(dim=-1)[0]                                    # (V,)
+        logits = model.head(model.hidden(torch.tensor([ids], device=model.device))[:, -1]).float().cpu()    # (1, V)
+    filtered = sampler.filter(logits, torch.tensor([ids]))[0]                                               # (V,)
+    before, after = logits[0].softmax(dim=-1), filtered.softmax(dim=-1)                                     # (V,) each
+    left = filtered > -torch.inf            # (V,); a cold token's probability may be less than float32 can say
     new = generate(model, ids, new_tokens, temperature, top_k or None, top_p, min_p, repetition_penalty, seed=seed)
     shown = before.topk(bars).indices.tolist()
     pieces = [visible(tokenizer.decode([token]), 16) for token in shown]
-    kept = int((after > 0).sum())
     told = textwrap.wrap("".join(char if char.isprintable() else " " for char in tokenizer.decode(new)), 96) or [""]
     figure, top, bottom = new_figure(8.5, 1.0 + 0.27 * bars, 0.5 + 0.2 * len(told))
     rows, edge = range(bars), max(0.4, float(before.max()), float(after.max()))
@@ -45,16 +49,17 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
     top.barh([row + 0.2 for row in rows], after[shown].tolist(), 0.38, color=ACCENT, hatch="///", edgecolor="white",
              linewidth=0, label="after the filters")
     for row, token in zip(rows, shown):
-        top.text(max(before[token], after[token]) + edge / 90, row, f"{after[token]:.1%}" if after[token] > 0 else "removed",
-                 va="center", fontsize=8.5)
+        label = f"{after[token]:.1%}" if left[token] else "removed"
+        top.text(max(before[token], after[token]) + edge / 90, row, label, va="center", fontsize=8.5)
     top.set_yticks(rows, pieces, family="monospace")
     top.invert_yaxis()
-    title = f"{kept:,} of {len(before):,} tokens are left; {bits(before):.1f} bits of choice become {bits(after):.1f}"
+    title = f"{int(left.sum()):,} of {V:,} tokens are left; {bits(before):.1f} bits of choice become {bits(after):.1f}"
     top.set(title=title, xlabel="probability", ylabel="next token", xlim=(0, edge * 1.15))
     top.legend(frameon=False, loc="lower right")
     bottom.axis("off")
     bottom.set(xlim=(0, 1), ylim=(len(told), -0.8))
-    bottom.text(0, -0.5, f"After “{text if len(text) < 60 else text[:59] + '…'}”:", fontsize=9, color=QUIET, va="center")
+    heading = f"After “{text if len(text) < 60 else text[:59] + '…'}”:"
+    bottom.text(0, -0.5, heading, fontsize=9, color=QUIET, va="center")
     for row, line in enumerate(told):
         bottom.text(0, row + 0.4, line, fontsize=9.5, color=INK, va="center")
     return picture(figure, f"{title}. Bars of probability by the model and after the filters, likeliest first: "

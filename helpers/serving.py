@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from helpers.logits import check_logits, require
+from helpers.checks import require
+from helpers.logits import check_logits
 from helpers.prompts import as_generators, as_prompts, room
 from helpers.replies import Reply, as_stops
 from helpers.sampler import Sampler
@@ -71,7 +72,7 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
     """Answer many requests with one model, in a batch of `slots` rows; first come, first served.
 
     prompts: the tokens of each request. Its answer is that of `generate`, up to the rounding of a batch; request i
-        draws with seed + i. Other arguments as there.
+        draws with seed + i. Other arguments as there, but temperature is 0 by default, and there is no penalty.
     max_new_tokens: at least 1; one number, or one for each request.
     continuous: False for static batching, with those that are there when the batch before has ended.
     arrivals: the step at which a request is there; one number, or one for each. While there is none, steps pass
@@ -79,7 +80,8 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
     A newcomer's prompt, but its last token, is read alone and copied to the end of its row, behind padding. Real
     servers read it in the passes in which the others write, and cut the cache into pages that any request may hold
     (vLLM: Kwon et al., 2023), so that nothing is padded or moved.
-    Raises ValueError for an argument that is out of range, and for a model that gives NaN.
+    Raises ValueError for an argument that is out of range, for prompts that hold one text, none, or a token that the
+    model has not, for a prompt that fills its context, and for a model that gives NaN.
     """
     texts, several = as_prompts(prompts, model)
     require(several, "prompts holds one text; give a list of texts, or use generate.")

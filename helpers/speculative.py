@@ -6,7 +6,6 @@
 It changes nothing but the time (Leviathan et al., 2023; Chen et al., 2023): whatever the draft proposes, each text is
 as probable as when `generate` writes. Sizes: T tokens so far, n proposals, V tokens to choose from.
 """
-import copy
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.logits import check_logits, require
-from helpers.prompts import as_generators, as_prompts, room, shared
+from helpers.checks import require
+from helpers.logits import check_logits
+from helpers.modules import share
+from helpers.prompts import as_generators, as_prompt, room, shared
 from helpers.replies import Reply, as_stops
 from helpers.sampler import Sampler, draw
 from helpers.sampling import read
@@ -75,16 +76,14 @@ def speculate(model: Transformer, ids: Iterable, max_new_tokens: int, draft: Dra
     lookahead: how many tokens it may propose at a time; never more than can still be written.
     Raises ValueError for an argument that is out of range, and for a draft that does not belong to the model.
     """
-    prompts, several = as_prompts(ids, model)
-    if several:
-        raise ValueError(f"ids holds {len(prompts)} texts; speculate continues one. Call it once for each.")
+    text = as_prompt(ids, model, "speculate")
     require(isinstance(lookahead, Integral) and lookahead >= 1,
             f"lookahead is {lookahead!r}; give a whole number of at least 1.")
     check_draft(draft, model)
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     reply = Reply(*as_stops(stop, model, tokenizer), tokenizer)
-    limit = room(model, prompts, max_new_tokens)
-    [text], [generator] = prompts, as_generators(seed, 1)
+    limit = room(model, [text], max_new_tokens)
+    [generator] = as_generators(seed, 1)
     passes = proposed = accepted = 0
     with torch.inference_mode(), bar(limit, "Writing", " tokens", shown=progress) as advance:
         cache = model.cache(1, capacity=len(text) + limit)
@@ -109,6 +108,8 @@ def speculate(model: Transformer, ids: Iterable, max_new_tokens: int, draft: Dra
 
 def check_draft(draft: Draft, model: Transformer) -> None:
     """Raise ValueError for what is no draft, and for one with other tokens than the model."""
+    if isinstance(draft, type):
+        raise ValueError(f"draft is the class {draft.__name__}; make one: PromptLookup() or ModelDraft(small_model).")
     require(hasattr(draft, "propose"),
             f"draft is a {type(draft).__name__}; give one that proposes: PromptLookup() or ModelDraft(small_model).")
     if isinstance(draft, ModelDraft) and draft.model.config.vocabulary != model.config.vocabulary:
@@ -158,7 +159,8 @@ class PromptLookup:
     """Looks for the last tokens earlier in the text, and proposes what came after them there (Saxena, 2023).
 
     longest: how many tokens it looks for; where they come only at the end, for fewer. Of several places it takes the
-    latest. Good where an answer repeats what it was asked about. Raises ValueError for longest below 1.
+    latest. Good where an answer repeats what it was asked about. Lesson 07d builds it.
+    Raises ValueError for longest below 1.
     """
     longest: int = 3
 
@@ -179,37 +181,43 @@ class PromptLookup:
 class ModelDraft:
     """A smaller model with the same vocabulary, which draws as the large one does, and has a cache of its own.
 
-    Where its context ends earlier, it proposes nothing more.
+    The cache is taken at the first proposal, with room for a text of twice the length; a longer one gets a larger cache
+    and is read anew. Where the model's context ends earlier, it proposes nothing more.
     """
 
     def __init__(self, model: Transformer):
         self.model = model
-        self.cache = model.cache(1)
+        self.cache: "KVCache | None" = None
         self.ids: list[int] = []            # what the cache holds is always a beginning of these
 
     @torch.inference_mode()
     def propose(self, ids: list[int], count: int, sampler: Sampler,
                 generator: torch.Generator) -> tuple[list[int], Tensor | None]:
         """What the model writes after ids, with the probabilities (n, V) after the filters."""
+        context = self.model.config.context
+        needed, q = min(len(ids) + count, context), []
+        if needed <= len(ids):
+            return [], None
+        if self.cache is None or self.cache.capacity < needed:
+            self.cache = self.model.cache(1, capacity=min(2 * needed, context))
         self.cache.truncate(shared(self.ids[:self.cache.length], ids[:-1]))
         self.ids = ids.copy()
-        q = []
-        for _ in range(min(count, self.model.config.context - len(ids))):
-            text = torch.tensor([self.ids], device=self.model.device)                   # (1, T)
-            logits = read(self.model, text, None, self.cache, progress=False)               # (1, V)
+        while len(self.ids) < needed:
+            text = torch.tensor([self.ids], device=self.model.device)               # (1, T)
+            logits = read(self.model, text, None, self.cache, progress=False)       # (1, V)
             q.append(sampler.filter(logits, text).softmax(dim=-1).cpu())
             self.ids += draw(q[-1], [generator])
-        return self.ids[len(ids):], torch.cat(q) if q else None                     # n, (n, V)
+        return self.ids[len(ids):], torch.cat(q)                                    # n, (n, V)
 
 
 def first_layers(model: Transformer, count: int) -> Transformer:
-    """The first `count` layers of a model with its last norm and its head: a draft that takes no memory of its own.
+    """The first `count` layers of a model with its last norm and its head: a draft whose weights are the model's own.
 
+    They take no further memory; the cache that `ModelDraft` gives it does.
     Raises ValueError for a count outside 1 to the model's layers.
     """
     require(isinstance(count, Integral) and 1 <= count <= model.config.layers,
             f"count is {count!r}; give 1 to {model.config.layers}, the layers of this model.")
-    tensors = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    first = copy.deepcopy(model, tensors)               # new modules around the same tensors
+    first = share(model)
     first.blocks, first.config = first.blocks[:count], replace(first.config, layers=count)
     return first

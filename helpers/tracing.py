@@ -40,7 +40,7 @@ def trace(model: Transformer, tokenizer: "BPETokenizer", text: str | Sequence[in
     if len(text) == 0:
         raise ValueError("text is empty; give at least one character.")
     ids = tokenizer.encode(text) if isinstance(text, str) else list(text)
-    one = torch.tensor(ids, device=model.embed.weight.device)                       # (T,)
+    one = torch.tensor(ids, device=model.device)                                    # (T,)
     return Trace(one, [tokenizer.decode([token]) for token in ids], residuals(model, one))
 
 

@@ -131,7 +131,7 @@ def train(model: Transformer, data: Data, config: TrainConfig, held_out: Data | 
     was_training = model.training
     own_bar = watch is None and parallel.rank() == 0
     try:
-        parallel.join(model.embed.weight.device)
+        parallel.join(model.device)
         with held_interrupts() as stopping, bar(config.steps, "Training", shown=own_bar) as advance:
             advance(history.step)
             run = Run(model, data, config, movers, history, context)
@@ -183,7 +183,7 @@ class Run:
                  history: History, context: int):
         self.model, self.data, self.config, self.movers = model, data, config, movers
         self.history, self.context = history, context
-        self.device = model.embed.weight.device
+        self.device = model.device
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.rates = [[group["lr"] for group in mover.param_groups] for mover in movers]
         wants_half = config.precision == "bfloat16" or (config.precision == "auto" and self.device.type == "cuda")
@@ -284,7 +284,7 @@ def evaluate(model: Transformer, data: Data, batch: int = 32, context: int | Non
     require(batch=batch, batches=1 if batches is None else batches)
     context = context or model.config.context
     check(model, data, context)
-    device, total, count = model.embed.weight.device, 0.0, 0
+    device, total, count = model.device, 0.0, 0
     with evaluating(model):
         for number, (inputs, targets) in enumerate(data.in_order(batch, context)):
             if number == batches:
@@ -333,7 +333,7 @@ def compiled(model: Transformer, data: Data, config: TrainConfig, autocast: torc
     made = torch.compile(model)
     try:
         with autocast:
-            made(inputs.to(model.embed.weight.device)).sum().backward()
+            made(inputs.to(model.device)).sum().backward()
     except (torch._dynamo.exc.BackendCompilerFailed, torch._inductor.exc.InductorError) as error:
         reason = str(error).strip().splitlines()[0]
         print(f"compile=True has no effect here, training goes on without: {reason}")

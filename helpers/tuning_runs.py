@@ -132,7 +132,7 @@ def read_by_both(form: str, n: int = 16, length: int = 100) -> Tensor:
 @torch.no_grad()
 def moved(one: Transformer, other: Transformer, form: str) -> Tensor:
     """How far the patterns of two models lie apart on the same texts, (layers, H). form: as in `read_by_both`."""
-    ids = read_by_both(form).to(one.embed.weight.device)
+    ids = read_by_both(form).to(one.device)
     return pattern_distance(tracing.patterns(one, ids), tracing.patterns(other, ids)).mean(dim=0)
 
 
@@ -204,7 +204,7 @@ def heard(model: Transformer, n: int = 120) -> float:
     In nats, the mean of n unread stories, each told up to its turn: 0 for a model that does not listen. The model is
     left in the mode it was in.
     """
-    device, losses = model.embed.weight.device, []
+    device, losses = model.device, []
     with evaluating(model):
         for way in asked_both_ways(n):
             inputs, targets = next(iter(way.in_order(n, model.config.context)))             # (n, T)

@@ -1,6 +1,9 @@
 """The automaton: it takes exactly what `re.fullmatch` takes, byte by byte, and never walks into a trap."""
 import random
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ PATTERNS = [
     "[\x00-\U0010ffff]{2}",
     r'"(?:[^"\\]|\\.)*"', r"-?(?:0|[1-9]\d*)(?:\.\d+)?", r"(\d{1,3}\.){3}\d{1,3}", r"(?:yes|no)(?:, (?:yes|no))*",
 ]
+ROOT = Path(__file__).resolve().parents[1]
 ALPHABET = "abcd ._-01é🙂\n\"\\ü"
 
 
@@ -89,6 +93,13 @@ def test_random_patterns_accept_what_fullmatch_accepts():
 @pytest.mark.parametrize(("lazy", "greedy"), [("a*?b", "a*b"), ("(a|b)+?", "(a|b)+"), ("a{1,3}?a??", "a{1,3}a?")])
 def test_lazy_repeats_match_what_greedy_ones_do(lazy, greedy):
     assert torch.equal(Automaton(lazy).next, Automaton(greedy).next)
+
+
+@pytest.mark.parametrize("pattern", ["(?:){4000000000}", "(){2,4000000000}", "(?:){,4000000000}",
+                                     "(?:(?:)()){900000000}"])
+def test_repeats_of_nothing_are_nothing_and_take_no_time(pattern):
+    assert torch.equal(Automaton(pattern).next, Automaton("").next)
+    assert torch.equal(Automaton(f"a{pattern}b").next, Automaton("ab").next)
 
 
 # ---- UTF-8
@@ -194,3 +205,13 @@ def test_walking_in_parts_is_walking_at_once():
 def test_what_it_cannot_take_is_refused(pattern, sentence):
     with pytest.raises(ValueError, match=sentence):
         Automaton(pattern)
+
+
+def python(program):
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_only_who_makes_a_constraint_needs_pythons_own_parser():
+    assert python("import sys, helpers.sampling; sys.exit('helpers.automaton' in sys.modules)").returncode == 0
+    told = python("import sys; sys.modules['re._parser'] = None; import helpers.sampling; import helpers.automaton")
+    assert told.stderr.strip().splitlines()[-1].startswith("ImportError: this Python has no re._parser, which reads")

@@ -163,7 +163,8 @@ def test_a_cache_cannot_select_rows_that_it_does_not_hold(rows):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (dict(ids=[[1], [2]]), "ids holds 2 texts; beam_search continues one."), (dict(ids=[]), "ids is empty"),
+    (dict(ids=[[1], [2]]), "ids holds 2 texts; beam_search continues one: call it once"),
+    (dict(ids=[]), "ids is empty"),
     (dict(ids=[97]), "ids holds 97"), (dict(ids=[1] * CONTEXT), f"ids has {CONTEXT} tokens"),
     (dict(max_new_tokens=-1), "max_new_tokens is -1"), (dict(beams=0), "beams is 0; give a whole number of at least"),
     (dict(beams=2.5), "beams is 2.5"), (dict(stop=97), "stop holds 97"), (dict(stop=2.5), "stop is 2.5"),

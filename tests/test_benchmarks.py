@@ -9,7 +9,7 @@ import torch
 
 import benchmarks.__main__ as command
 from benchmarks import decode, harness, inference
-from helpers.quantised_models import int8, rounded
+from helpers.quantized_models import int8, rounded
 from helpers.transformer import Config, Transformer
 
 

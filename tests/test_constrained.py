@@ -125,6 +125,14 @@ def test_a_mask_is_kept_and_cannot_be_spoilt(tokenizer):
     assert torch.equal(constraint.mask(START, 9, [V - 1]), expected)
 
 
+def test_a_mask_keeps_two_bytes_a_token_and_room_may_be_endless(tokenizer):
+    constraint = Constraint("[a-z]+!", tokenizer)
+    few, many = constraint.mask(START, 1_000), constraint.mask(START, 10 ** 9)
+    assert torch.equal(few, many) and 0 < int(few.sum()) < len(few)
+    [kept] = constraint._needed.values()
+    assert kept.untyped_storage().nbytes() == 2 * tokenizer.vocab_size
+
+
 def test_bytes_that_no_token_has_are_never_begun():
     constraint = Constraint("x(az|b)|é", with_tokens("x", "a", "b", "xa", "é"[:1], special=["<|end|>"]))
     assert constraint.mask(START, 9).tolist() == [True, False, False, False, True, False]
@@ -450,7 +458,7 @@ def test_a_constraint_for_another_model_and_a_model_that_forbids_all_are_refused
         generate(biased(0, vocabulary=2), [0], 9, constraint=Constraint("a", with_tokens("a", "b", "c")))
     model = biased(0)
     model.head = lambda hidden: torch.full((1, V), -torch.inf).index_fill(1, torch.tensor([0]), 1.0)
-    with pytest.raises(ValueError, match="logits are all -inf"):
+    with pytest.raises(ValueError, match="logits are -inf for every token that fits the constraint 'xyz'; let"):
         generate(model, [0], 9, temperature=0, cache=False, constraint=Constraint("xyz", tokenizer))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers import assets
-from helpers.gguf_file import BLOCKS, GGUF, dequantise
+from helpers.gguf_file import BLOCKS, GGUF, dequantize
 
 gguf = pytest.importorskip("gguf")
 
@@ -38,10 +38,10 @@ def test_all_tensors_are_those_of_the_gguf_package_bit_by_bit(ours, theirs):
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
-def test_every_kind_of_block_is_dequantised_as_the_gguf_package_does(kind):
+def test_every_kind_of_block_is_dequantized_as_the_gguf_package_does(kind):
     numbers = np.random.default_rng(0).normal(size=(7, 96)).astype(np.float32)
     packed = gguf.quantize(numbers, gguf.GGMLQuantizationType[kind])
-    got = dequantise(torch.from_numpy(packed.copy()).view(torch.uint8).reshape(-1, BLOCKS[kind][1]), kind).view(7, 96)
+    got = dequantize(torch.from_numpy(packed.copy()).view(torch.uint8).reshape(-1, BLOCKS[kind][1]), kind).view(7, 96)
     assert torch.equal(got, torch.from_numpy(gguf.dequantize(packed, gguf.GGMLQuantizationType[kind])))
     assert (got - torch.from_numpy(numbers)).abs().max() < {"F32": 1e-9, "F16": 2e-3, "Q8_0": 2e-2, "Q4_1": 0.25}[kind]
 
@@ -50,7 +50,7 @@ def test_a_q4_1_block_by_hand():
     """Scale 2, minimum -1, and the half-bytes 0, 1, 2, ..., 15, 15, 14, ..., 0."""
     low, high = range(16), range(15, -1, -1)
     block = struct.pack("<ee", 2.0, -1.0) + bytes(a | b << 4 for a, b in zip(low, high))
-    weights = dequantise(torch.frombuffer(bytearray(block), dtype=torch.uint8)[None], "Q4_1")
+    weights = dequantize(torch.frombuffer(bytearray(block), dtype=torch.uint8)[None], "Q4_1")
     assert weights.tolist() == [[2.0 * n - 1.0 for n in [*low, *high]]]
 
 
@@ -144,15 +144,15 @@ def test_unknown_names(small):
     with pytest.raises(ValueError, match="name is 'blk.0'; small.gguf holds no such tensor. GGUF.stored lists them."):
         file.tensor("blk.0")
     with pytest.raises(ValueError, match="kind is 'Q2_K'; choose one of F32, F16, Q4_1, Q8_0"):
-        dequantise(torch.zeros(1, 84, dtype=torch.uint8), "Q2_K")
+        dequantize(torch.zeros(1, 84, dtype=torch.uint8), "Q2_K")
     with pytest.raises(FileNotFoundError, match="no.gguf"):
         GGUF(small.with_name("no.gguf"))
 
 
-def test_only_what_is_quantised_has_codes(small):
+def test_only_what_is_quantized_has_codes(small):
     file = GGUF(small)
-    assert file.quantised("q8_0").codes.shape == (3, 2, 32) and file.quantised("q8_0").minimums is None
+    assert file.quantized("q8_0").codes.shape == (3, 2, 32) and file.quantized("q8_0").minimums is None
     for name in ("q8_0", "q4_1"):
-        assert torch.equal(file.quantised(name).dequantise(), file.tensor(name))
-    with pytest.raises(ValueError, match="name is 'f16', which is stored as F16, not quantised; use tensor"):
-        file.quantised("f16")
+        assert torch.equal(file.quantized(name).dequantize(), file.tensor(name))
+    with pytest.raises(ValueError, match="name is 'f16', which is stored as F16, not quantized; use tensor"):
+        file.quantized("f16")

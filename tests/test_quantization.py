@@ -1,4 +1,4 @@
-"""Quantised weights: by hand, against plain loops, and against the `gguf` package's own blocks."""
+"""Quantized weights: by hand, against plain loops, and against the `gguf` package's own blocks."""
 import math
 
 import numpy as np
@@ -7,7 +7,7 @@ import torch
 
 from helpers import assets
 from helpers.gguf_file import GGUF
-from helpers.quantization import quantise
+from helpers.quantization import quantize
 
 SIZES = [(bits, group, symmetric) for bits in (2, 3, 4, 8) for group in (None, 4, 12) for symmetric in (False, True)]
 
@@ -17,23 +17,23 @@ def matrix(seed=0, rows=5, columns=24):
 
 
 def test_absmax_by_hand():
-    codes = quantise(torch.tensor([[0.5, -2.0, 1.0, 0.0]]), bits=3, symmetric=True)         # -3 to 3, steps of 2/3
+    codes = quantize(torch.tensor([[0.5, -2.0, 1.0, 0.0]]), bits=3, symmetric=True)         # -3 to 3, steps of 2/3
     assert codes.codes.tolist() == [[[1, -3, 2, 0]]] and codes.codes.dtype == torch.int8
     assert codes.scales.item() == pytest.approx(2 / 3) and codes.minimums is None
-    assert codes.dequantise()[0].tolist() == pytest.approx([2 / 3, -2.0, 4 / 3, 0.0])
+    assert codes.dequantize()[0].tolist() == pytest.approx([2 / 3, -2.0, 4 / 3, 0.0])
 
 
 def test_with_a_minimum_by_hand():
-    codes = quantise(torch.tensor([[1.0, 1.9, 4.0, 2.2, -5.0, 5.0, 5.0, 5.0]]), bits=2, group=4)
+    codes = quantize(torch.tensor([[1.0, 1.9, 4.0, 2.2, -5.0, 5.0, 5.0, 5.0]]), bits=2, group=4)
     assert codes.codes.tolist() == [[[0, 1, 3, 1], [0, 3, 3, 3]]] and codes.codes.dtype == torch.uint8
     assert codes.scales.flatten().tolist() == pytest.approx([1.0, 10 / 3])
-    assert codes.dequantise()[0].tolist() == pytest.approx([1, 2, 4, 2, -5, 5, 5, 5])
+    assert codes.dequantize()[0].tolist() == pytest.approx([1, 2, 4, 2, -5, 5, 5, 5])
 
 
 @pytest.mark.parametrize("bits, group, symmetric", SIZES)
 def test_every_code_is_the_nearest_of_the_values_there_are(bits, group, symmetric):
     weight = matrix(bits)
-    got = quantise(weight, bits, group, symmetric)
+    got = quantize(weight, bits, group, symmetric)
     size = group or weight.shape[1]
     for row in range(len(weight)):
         for start in range(0, weight.shape[1], size):
@@ -45,29 +45,29 @@ def test_every_code_is_the_nearest_of_the_values_there_are(bits, group, symmetri
                 step = float(part.max() - part.min()) / (2 ** bits - 1)
                 values = [float(part.min()) + n * step for n in range(2 ** bits)]
             for column, number in enumerate(part.tolist()):
-                found = got.dequantise()[row, start + column].item()
+                found = got.dequantize()[row, start + column].item()
                 assert abs(found - number) <= min(abs(value - number) for value in values) + 1e-6
 
 
 @pytest.mark.parametrize("bits, group, symmetric", SIZES)
-def test_quantising_what_was_quantised_changes_nothing(bits, group, symmetric):
-    once = quantise(matrix(), bits, group, symmetric)
-    again = quantise(once.dequantise(), bits, group, symmetric)
+def test_quantizing_what_was_quantized_changes_nothing(bits, group, symmetric):
+    once = quantize(matrix(), bits, group, symmetric)
+    again = quantize(once.dequantize(), bits, group, symmetric)
     assert torch.equal(once.codes, again.codes)
-    assert torch.allclose(once.dequantise(), again.dequantise(), atol=1e-6)
+    assert torch.allclose(once.dequantize(), again.dequantize(), atol=1e-6)
 
 
 def test_a_group_of_equal_weights_is_kept_exactly():
     for symmetric in (False, True):
         for value in (0.0, 0.7, -0.7):
-            got = quantise(torch.full((2, 6), value), 4, 3, symmetric).dequantise()
+            got = quantize(torch.full((2, 6), value), 4, 3, symmetric).dequantize()
             assert torch.allclose(got, torch.full((2, 6), value), atol=1e-7)
 
 
 def test_bits_per_weight():
-    assert quantise(matrix(columns=64), 4, 32).bits_per_weight == 5.0           # Q4_1: 20 bytes for 32 weights
-    assert quantise(matrix(columns=64), 8, 32, symmetric=True).bits_per_weight == 8.5           # Q8_0: 34 bytes
-    assert quantise(matrix(columns=64), 8, symmetric=True).bits_per_weight == 8.25
+    assert quantize(matrix(columns=64), 4, 32).bits_per_weight == 5.0           # Q4_1: 20 bytes for 32 weights
+    assert quantize(matrix(columns=64), 8, 32, symmetric=True).bits_per_weight == 8.5           # Q8_0: 34 bytes
+    assert quantize(matrix(columns=64), 8, symmetric=True).bits_per_weight == 8.25
 
 
 def test_our_four_bits_are_those_of_the_gguf_package():
@@ -76,7 +76,7 @@ def test_our_four_bits_are_those_of_the_gguf_package():
     numbers = matrix(3, rows=40, columns=64)
     packed = gguf.quantize(numbers.numpy(), gguf.GGMLQuantizationType.Q4_1)
     theirs = torch.from_numpy(gguf.dequantize(packed, gguf.GGMLQuantizationType.Q4_1).astype(np.float32))
-    ours = quantise(numbers, 4, 32).dequantise()
+    ours = quantize(numbers, 4, 32).dequantize()
     assert (ours - theirs).abs().max() < 4e-3                       # the half-precision of scale and minimum
     steps = (numbers.unflatten(1, (2, 32)).amax(2) - numbers.unflatten(1, (2, 32)).amin(2)) / 15
     assert float((ours - theirs).abs().max()) < float(steps.min()) / 10
@@ -85,11 +85,11 @@ def test_our_four_bits_are_those_of_the_gguf_package():
 def test_smollm2s_own_codes_come_back():
     """Weights that lie on 16 evenly spaced values are found on them: SmolLM2 loses nothing by four bits of ours."""
     file = GGUF(assets.path("smollm2.gguf"))
-    stored = file.quantised("blk.7.ffn_down.weight")
+    stored = file.quantized("blk.7.ffn_down.weight")
     assert stored.codes.shape == (576, 48, 32) and stored.bits == 4
-    assert torch.equal(stored.dequantise(), file.tensor("blk.7.ffn_down.weight"))
-    ours = quantise(stored.dequantise(), 4, 32)
-    assert torch.allclose(ours.dequantise(), stored.dequantise(), atol=1e-6)
+    assert torch.equal(stored.dequantize(), file.tensor("blk.7.ffn_down.weight"))
+    ours = quantize(stored.dequantize(), 4, 32)
+    assert torch.allclose(ours.dequantize(), stored.dequantize(), atol=1e-6)
 
 
 @pytest.mark.parametrize("arguments, says", [
@@ -102,4 +102,4 @@ def test_smollm2s_own_codes_come_back():
 ])
 def test_what_it_refuses(arguments, says):
     with pytest.raises(ValueError, match=says):
-        quantise(**{"weight": matrix()} | arguments)
+        quantize(**{"weight": matrix()} | arguments)

@@ -1,4 +1,5 @@
 """Pictures of sampling: they say what the filters leave, and refuse what cannot be drawn."""
+import copy
 import re
 
 import pytest
@@ -28,7 +29,8 @@ def test_the_desk_counts_what_is_left_and_draws_with_it(small):
     kept = int((Sampler(**settings).filter(logits, torch.tensor([ids])) > -torch.inf).sum())
     assert picture.alt.startswith(f"{kept} of 260 tokens are left; ") and picture.png[:4] == b"\x89PNG"
     told = tokenizer.decode(generate(model, ids, 6, **settings, seed=4))
-    assert "".join(told.split())[:3] in "".join(picture.alt.split())
+    shown = "".join(char for char in told if char.isprintable())
+    assert "".join(picture.alt.split()).endswith("Drawnafter“tobe”:“" + "".join(shown.split()) + "”.")
 
 
 def test_the_desk_without_filters_leaves_all(small):
@@ -38,12 +40,25 @@ def test_the_desk_without_filters_leaves_all(small):
     assert picture.alt.startswith("260 of 260 tokens are left") and before == after != "0.0"
 
 
+def test_the_cold_leaves_all_though_float32_cannot_say_how_likely(small):
+    model, tokenizer = small
+    loud = copy.deepcopy(model)
+    loud.embed.weight *= 4                                  # logits far apart
+    logits = loud(torch.tensor([tokenizer.encode("to")]))[0, -1]
+    assert (logits / 0.05).softmax(dim=-1).count_nonzero() < 200
+    picture = sampling_plots.desk(loud, tokenizer, "to", temperature=0.05, new_tokens=2)
+    assert picture.alt.startswith("260 of 260 tokens are left")
+
+
 def test_at_temperature_0_nothing_is_left_to_choose(small):
     assert "1 of 260 tokens are left" in sampling_plots.desk(*small, "to", temperature=0, new_tokens=2).alt
     assert "become 0.0" in sampling_plots.desk(*small, "to", temperature=0, new_tokens=2).alt
 
 
 @pytest.mark.parametrize("settings, says", [({"text": ""}, "text is ''; give at least one character"),
+                                            ({"text": "to", "bars": 261}, "bars is 261; give 1 to 260, the tokens"),
+                                            ({"text": "to", "bars": 0}, "bars is 0"),
+                                            ({"text": "to", "bars": 2.5}, "bars is 2.5"),
                                             ({"text": "to", "top_p": 0.0}, "top_p is 0.0"),
                                             ({"text": "to", "temperature": -1.0}, "temperature is -1.0")])
 def test_the_desk_refuses(small, settings, says):

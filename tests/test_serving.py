@@ -248,6 +248,21 @@ def goes_on(model, cache, texts, length):
         assert_close(got[row], model(torch.tensor([text]))[0, -1], atol=3e-5, rtol=3e-5)
 
 
+def test_a_cache_without_padding_says_so():
+    """So that attention needs no mask again."""
+    model = tiny("rope")
+    cache = model.cache(2, 9)
+    for row, text in enumerate([[1, 2, 3], [4, 5]]):
+        cache.put(row, read(model, text))
+    assert cache.padded
+    cache.put(1, read(model, [4, 5, 6]))
+    assert not cache.padded
+    cache.forget(0), cache.forget(1)
+    assert cache.padded
+    cache.drop_padding()
+    assert cache.length == 0 and not cache.padded
+
+
 def test_what_a_cache_cannot_put_is_refused_and_changes_nothing():
     model, other = small_model(CONTEXT), small_model(CONTEXT + 1)
     cache = model.cache(2, 4)

@@ -37,8 +37,8 @@ def tiny(vocabulary, seed, layers=1):
 class Slots:
     """Stands in for a KV cache: it holds the tokens themselves."""
 
-    def __init__(self):
-        self.ids = []
+    def __init__(self, capacity):
+        self.ids, self.capacity = [], capacity
 
     @property
     def length(self):
@@ -65,7 +65,7 @@ class Scores:
         return cls(lambda text: 50.0 * torch.eye(V)[script[len(text) - len(prompt)]], V)
 
     def cache(self, batch, capacity=None):
-        return Slots()
+        return Slots(capacity or CONTEXT)
 
     def hidden(self, ids, cache, padding_mask=None):
         before = cache.length
@@ -460,6 +460,15 @@ def test_a_model_draft_says_from_what_it_drew_whatever_was_kept(other, name):
     assert tokens == generate(other, [7, 7], 3, temperature=0)
 
 
+def test_a_model_drafts_cache_is_taken_when_it_is_needed_and_grows(other, monkeypatch):
+    draft, taken, cache = ModelDraft(other), [], other.cache
+    texts = [list(range(length)) for length in (3, 9, 11, 30, CONTEXT - 1, CONTEXT)]
+    expected = [generate(other, text, 2, temperature=0) for text in texts[:-1]] + [[]]
+    monkeypatch.setattr(other, "cache", lambda batch, capacity: taken.append(capacity) or cache(batch, capacity))
+    assert [draft.propose(text, 2, Sampler(0), torch.Generator())[0] for text in texts] == expected
+    assert taken == [10, 22, CONTEXT]                       # room for 5, then 11 and 13, then 32 and all that there is
+
+
 def test_first_layers_take_no_memory_of_their_own():
     model = tiny(20, 3, layers=3)
     for count in (1, 2, 3):
@@ -475,10 +484,12 @@ def test_first_layers_take_no_memory_of_their_own():
 # ---- bad input
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (dict(ids=[[1], [2]]), "ids holds 2 texts; speculate continues one."), (dict(ids=[]), "ids is empty"),
+    (dict(ids=[[1], [2]]), "ids holds 2 texts; speculate continues one: call it once"),
+    (dict(ids=[]), "ids is empty"),
     (dict(ids=[1] * CONTEXT), f"ids has {CONTEXT} tokens"), (dict(max_new_tokens=-1), "max_new_tokens is -1"),
     (dict(lookahead=0), "lookahead is 0; give a whole number of at least"), (dict(lookahead=1.5), "lookahead is 1.5"),
     (dict(draft=tiny(V, 0)), "draft is a Transformer; give one that proposes: PromptLookup() or ModelDraft(small"),
+    (dict(draft=PromptLookup), "draft is the class PromptLookup; make one: PromptLookup() or ModelDraft(small_"),
     (dict(draft=ModelDraft(tiny(20, 0))), f"draft has 20 tokens to choose from and model {V}; give one with the same"),
     (dict(draft=Told([1] * 5)), "draft proposes 5 tokens; it was asked for at most 4."),
     (dict(draft=Told([V])), f"ids holds {V}; this model's tokens are 0 to"),
