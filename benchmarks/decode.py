@@ -8,14 +8,13 @@ Copies in 8 and 4 bits round otherwise, so their tokens may differ; they do the 
 texts as well. Whoever writes one text reads all weights for each token: memory's limit is as many tokens as it can.
 """
 import math
-from collections.abc import Callable
 from functools import partial
 from statistics import median
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Row, compare, seconds
+from benchmarks.harness import Row, as_row, compare, in_turns, seconds
 from helpers import corpora, pretrained
 from helpers.kv_cache import KVCache
 from helpers.quantized_models import int8
@@ -62,31 +61,16 @@ def writing(models: dict[str, Transformer], peer: torch.nn.Module, prompt: Tenso
     memory = torch.ones(MEMORY // 4)
     times = in_turns({name: partial(seconds, write, model, prompt, NEW_TOKENS) for name, model in models.items()}
                      | {"peer": partial(seconds, peer_write, peer, prompt, NEW_TOKENS),
-                        "memory": lambda: min(seconds(memory.sum) for _ in range(READINGS))})
-    rows = [row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens{notes[name]}", "transformers float32, generate",
-                times[name], times["peer"], target) for name, target in SPEEDS.items()]
+                        "memory": lambda: min(seconds(memory.sum) for _ in range(READINGS))}, REPETITIONS)
+    rows = [as_row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens{notes[name]}", "transformers float32, generate",
+                   "tokens/s", NEW_TOKENS, times[name], times["peer"], target) for name, target in SPEEDS.items()]
     for name, target in SHARES.items():
         size = weight_bytes(models[name])
         limit = [NEW_TOKENS * size / MEMORY * once for once in times["memory"]]
-        rows.append(row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens, as a share of what memory allows",
-                        f"{size / 1e6:.0f} MB a token at {MEMORY / 1e9 / median(times['memory']):.1f} GB/s",
-                        times[name], limit, target))
+        rows.append(as_row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens, as a share of what memory allows",
+                           f"{size / 1e6:.0f} MB a token at {MEMORY / 1e9 / median(times['memory']):.1f} GB/s",
+                           "tokens/s", NEW_TOKENS, times[name], limit, target))
     return rows
-
-
-def in_turns(runs: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """What each measured in its turns, the first, which warms up, left out; every other turn goes backwards."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for n in range(REPETITIONS + 1):
-        for name in reversed(runs) if n % 2 else runs:
-            times[name].append(runs[name]())
-    return {name: measured[1:] for name, measured in times.items()}
-
-
-def row(name: str, peer: str, ours: list[float], theirs: list[float], target: float) -> Row:
-    """One line of the table, from the seconds that NEW_TOKENS tokens took in each turn."""
-    return Row(name, peer, "tokens/s", ours=NEW_TOKENS / median(ours), theirs=NEW_TOKENS / median(theirs),
-               ratios=tuple(other / mine for mine, other in zip(ours, theirs, strict=True)), target=target)
 
 
 def weight_bytes(model: Transformer) -> int:

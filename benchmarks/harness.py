@@ -10,7 +10,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +50,24 @@ def compare(name: str, peer: str, ours: Callable[..., object], theirs: Callable[
     def time_ours() -> float:
         return seconds(ours) if fresh is None else seconds(ours, fresh())
 
-    times: list[tuple[float, float]] = []
+    times = in_turns({"theirs": lambda: seconds(theirs), "ours": time_ours}, repetitions)
+    return as_row(name, peer, unit, work, times["ours"], times["theirs"], target)
+
+
+def in_turns(runs: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, list[float]]:
+    """What each measured in its turns, the first, which warms up, left out; every other turn goes backwards."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for n in range(repetitions + 1):
-        if n % 2:
-            mine, other = time_ours(), seconds(theirs)
-        else:
-            other, mine = seconds(theirs), time_ours()
-        times.append((mine, other))
-    times = times[1:]                                           # the first was the warm-up
-    return Row(name, peer, unit,
-               ours=work / statistics.median(mine for mine, _ in times),
-               theirs=work / statistics.median(other for _, other in times),
-               ratios=tuple(other / mine for mine, other in times),
-               target=target)
+        for name in reversed(runs) if n % 2 else runs:
+            times[name].append(runs[name]())
+    return {name: measured[1:] for name, measured in times.items()}
+
+
+def as_row(name: str, peer: str, unit: str, work: float, ours: Sequence[float], theirs: Sequence[float],
+           target: float) -> Row:
+    """One line of the table, from the seconds that the same work took each of both in each turn."""
+    return Row(name, peer, unit, ours=work / statistics.median(ours), theirs=work / statistics.median(theirs),
+               ratios=tuple(other / mine for mine, other in zip(ours, theirs, strict=True)), target=target)
 
 
 def seconds(function: Callable[..., object], *arguments: object) -> float:

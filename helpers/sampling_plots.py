@@ -12,7 +12,7 @@ from helpers.plots import (ACCENT, INK, QUIET, SECOND, Picture, draw_tokens, in_
                            tokens_height, visible, wrap)
 from helpers.proof import approximately
 from helpers.sampler import Sampler
-from helpers.sampling import Token, generate
+from helpers.sampling import Token, generate, read
 
 if TYPE_CHECKING:
     from helpers.tokenizer import BPETokenizer
@@ -35,7 +35,7 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
             f"bars is {bars!r}; give 1 to {V}, the tokens of this model.")
     sampler = Sampler(temperature, top_k or None, top_p, min_p, repetition_penalty)
     with torch.inference_mode():
-        logits = model.head(model.hidden(torch.tensor([ids], device=model.device))[:, -1]).float().cpu()    # (1, V)
+        logits = read(model, torch.tensor([ids], device=model.device), None, None, progress=False).cpu()    # (1, V)
     filtered = sampler.filter(logits, torch.tensor([ids]))[0]                                               # (V,)
     before, after = logits[0].softmax(dim=-1), filtered.softmax(dim=-1)                                     # (V,) each
     left = filtered > -torch.inf            # (V,); a cold token's probability may be less than float32 can say

@@ -133,18 +133,17 @@ def test_where_the_text_decides_there_are_two_rows(small):
     assert "repeats" in guesses.name and "position 21" in late.name and late.peer == "ours, at position 5"
 
 
-def test_all_in_one_turn_go_forwards_and_backwards_and_the_first_turn_is_left_out(monkeypatch):
-    monkeypatch.setattr(decode, "REPETITIONS", 3)
+def test_all_in_one_turn_go_forwards_and_backwards_and_the_first_turn_is_left_out():
     calls = []
     runs = {name: lambda name=name: calls.append(name) or float(len(calls)) for name in "abc"}
-    assert decode.in_turns(runs) == {"a": [6.0, 7.0, 12.0], "b": [5.0, 8.0, 11.0], "c": [4.0, 9.0, 10.0]}
+    assert harness.in_turns(runs, 3) == {"a": [6.0, 7.0, 12.0], "b": [5.0, 8.0, 11.0], "c": [4.0, 9.0, 10.0]}
     assert "".join(calls) == "abccbaabccba"
 
 
 def test_a_share_is_the_time_that_reading_the_weights_takes_over_the_time_of_writing(small, llama, monkeypatch):
     models = {name: llama for name in decode.SPEEDS}
     times = dict.fromkeys(models, [2.0, 4.0, 5.0]) | {"peer": [6.0, 6.0, 6.0], "memory": [0.5, 0.5, 1.0]}
-    monkeypatch.setattr(decode, "in_turns", lambda runs: {name: times[name] for name in runs})
+    monkeypatch.setattr(decode, "in_turns", lambda runs, repetitions: {name: times[name] for name in runs})
     rows = decode.writing(models, None, torch.zeros(1, 3), dict.fromkeys(models, ""))
     limit = 4 * sum(parameter.nbytes for parameter in llama.parameters()) / 4_000          # readings of that memory
     assert rows[0].ratios == (3.0, 1.5, 1.2) and rows[0].ours == 1.0
