@@ -5,18 +5,22 @@ static one, greedy, and in prefill no logits but the last token's. Prefill with 
 `forward` it is the model alone. Both end in the same matrix products, which are most of the time.
 
 Copies in 8 and 4 bits round otherwise, so their tokens may differ; they do the same work as long as they predict real
-texts as well. Whoever writes one text reads all weights for each token: memory's limit is as many tokens as it can.
+texts as well. Whoever writes one text reads all weights for each token: memory's limit is the time in which the very
+same weights can be read, and nothing else done, as often (elsewhere in memory, reading was seen to differ by a third).
 """
 import math
+from collections.abc import Callable
 from functools import partial
 from statistics import median
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import Row, as_row, compare, in_turns, seconds
 from helpers import corpora, pretrained
 from helpers.kv_cache import KVCache
+from helpers.linear import linear
 from helpers.quantized_models import int8
 from helpers.sampling import generate
 from helpers.tokenizer import BPETokenizer
@@ -28,7 +32,8 @@ NEW_TOKENS = 64
 ROWS, ROW_TOKENS = 16, 32                   # of a batch
 PREFILL = 512
 JUDGED, APART = 2_000, 0.02                 # tokens of each text; how far perplexities may be from float32's
-MEMORY, READINGS = 256_000_000, 5           # bytes that are added up to see how fast memory is read; the best counts
+PRODUCTS = {1: 1.5, 9: 1.2, ROWS: 1.2, PREFILL: 1.0}                        # of so many rows: how much faster than MKL
+MATRICES = 40                               # of one shape, so that none is still in the cache when its turn comes
 REPETITIONS = 7
 SPEEDS = {"float32": 1.3, "int8": 2.5, "4 bits as shipped": 2.5}            # targets: times transformers' float32
 SHARES = {"float32": 0.70, "int8": 0.40}                                    # and of memory's limit
@@ -53,29 +58,56 @@ def run() -> list[Row]:
         compare(f"SmolLM2 float32, read {PREFILL} tokens, the model alone", "transformers, forward",
                 ours=lambda: prefill(model, long), theirs=lambda: peer_prefill(peer, long),
                 work=PREFILL, unit="tokens/s", target=1.3, repetitions=REPETITIONS),
+        *(product(rows, target) for rows, target in PRODUCTS.items()),
     ]
 
 
 def writing(models: dict[str, Transformer], peer: torch.nn.Module, prompt: Tensor, notes: dict[str, str]) -> list[Row]:
     """Writing one text: each model against the peer, and two against memory, all in the same turns."""
-    memory = torch.ones(MEMORY // 4)
+    weights = stored(models["float32"])
     times = in_turns({name: partial(seconds, write, model, prompt, NEW_TOKENS) for name, model in models.items()}
                      | {"peer": partial(seconds, peer_write, peer, prompt, NEW_TOKENS),
-                        "memory": lambda: min(seconds(memory.sum) for _ in range(READINGS))}, REPETITIONS)
+                        "memory": partial(seconds, read_often, weights, NEW_TOKENS)}, REPETITIONS)
     rows = [as_row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens{notes[name]}", "transformers float32, generate",
                    "tokens/s", NEW_TOKENS, times[name], times["peer"], target) for name, target in SPEEDS.items()]
+    size = {name: sum(tensor.nbytes for tensor in stored(models[name])) for name in SHARES}
+    speed = NEW_TOKENS * size["float32"] / median(times["memory"])                  # bytes a second
     for name, target in SHARES.items():
-        size = weight_bytes(models[name])
-        limit = [NEW_TOKENS * size / MEMORY * once for once in times["memory"]]
+        limit = [once * size[name] / size["float32"] for once in times["memory"]]
         rows.append(as_row(f"SmolLM2 {name}, write {NEW_TOKENS} tokens, as a share of what memory allows",
-                           f"{size / 1e6:.0f} MB a token at {MEMORY / 1e9 / median(times['memory']):.1f} GB/s",
-                           "tokens/s", NEW_TOKENS, times[name], limit, target))
+                           f"{size[name] / 1e6:.0f} MB a token at {speed / 1e9:.1f} GB/s", "tokens/s", NEW_TOKENS,
+                           times[name], limit, target))
     return rows
 
 
-def weight_bytes(model: Transformer) -> int:
-    """Bytes of all weights, each memory once; tables of positions, of which a token reads one row, left out."""
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}.values())
+def stored(model: Transformer) -> list[Tensor]:
+    """All weights, each memory once; tables of positions, of which a token reads one row, left out."""
+    return list({tensor.data_ptr(): tensor for tensor in model.state_dict().values()}.values())
+
+
+def read_often(weights: list[Tensor], times: int) -> None:
+    """Add up all weights, and again: as fast as memory can be read."""
+    for _ in range(times):
+        for tensor in weights:
+            tensor.sum()
+
+
+@torch.inference_mode()
+def product(rows: int, target: float) -> Row:
+    """Our product of some rows with matrices as large as SmolLM2's largest of each layer, against PyTorch's."""
+    O, I = 3072, 576
+    x, matrices = torch.randn(rows, I), torch.randn(MATRICES, O, I)
+    torch.testing.assert_close(linear(x, matrices[0]), F.linear(x, matrices[0]), atol=1e-3, rtol=0)
+    times = range(max(1, 64 // rows))
+
+    def through(multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
+        for _ in times:
+            for matrix in matrices:
+                multiply(x, matrix)
+
+    return compare(f"{rows} rows times a matrix of {O} x {I}", "torch.nn.functional.linear",
+                   ours=lambda: through(linear), theirs=lambda: through(F.linear),
+                   work=2 * rows * matrices.numel() * len(times) / 1e9, unit="GFLOP/s", target=target)
 
 
 def check_same_work(model: Transformer, peer: torch.nn.Module, prompt: Tensor, batch: Tensor, long: Tensor) -> None:

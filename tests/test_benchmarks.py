@@ -96,7 +96,7 @@ def small(llama, monkeypatch):
     monkeypatch.setattr(decode.pretrained, "smollm2", lambda bits=32: (models[bits], tokenizer))
     monkeypatch.setattr(harness, "gc", types.SimpleNamespace(collect=lambda: None))         # slow among many tests
     for module, name, value in ((decode, "NEW_TOKENS", 4), (decode, "ROW_TOKENS", 3), (decode, "PREFILL", 20),
-                                (decode, "JUDGED", 100), (decode, "MEMORY", 4_000), (inference, "NEW_TOKENS", 9),
+                                (decode, "JUDGED", 100), (decode, "MATRICES", 2), (inference, "NEW_TOKENS", 9),
                                 (inference, "EARLY", 5), (inference, "LATE", 21), (inference, "STEPS", 3)):
         monkeypatch.setattr(module, name, value)
 
@@ -115,8 +115,8 @@ def scaled(model, factor):
 
 def test_writing_has_a_row_for_each_promise(small, llama):
     rows = decode.run()
-    assert [row.target for row in rows] == [1.3, 2.5, 2.5, 0.7, 0.4, 1.5, 1.3, 1.3]
-    assert len({row.name for row in rows}) == len(rows) and {row.unit for row in rows} == {"tokens/s"}
+    assert [row.target for row in rows] == [1.3, 2.5, 2.5, 0.7, 0.4, 1.5, 1.3, 1.3, *decode.PRODUCTS.values()]
+    assert len({row.name for row in rows}) == len(rows) and {row.unit for row in rows[:8]} == {"tokens/s"}
     assert all(len(row.ratios) >= 5 and math.isfinite(row.ratio) and row.ratio > 0 for row in rows)
     for row, kind in zip(rows, ("float32", "int8", "4 bits", "float32", "int8")):
         assert kind in row.name
@@ -145,17 +145,40 @@ def test_a_share_is_the_time_that_reading_the_weights_takes_over_the_time_of_wri
     times = dict.fromkeys(models, [2.0, 4.0, 5.0]) | {"peer": [6.0, 6.0, 6.0], "memory": [0.5, 0.5, 1.0]}
     monkeypatch.setattr(decode, "in_turns", lambda runs, repetitions: {name: times[name] for name in runs})
     rows = decode.writing(models, None, torch.zeros(1, 3), dict.fromkeys(models, ""))
-    limit = 4 * sum(parameter.nbytes for parameter in llama.parameters()) / 4_000          # readings of that memory
     assert rows[0].ratios == (3.0, 1.5, 1.2) and rows[0].ours == 1.0
-    assert rows[3].ratios == pytest.approx([0.5 * limit / 2, 0.5 * limit / 4, limit / 5])
+    assert rows[3].ratios == rows[4].ratios == pytest.approx([0.5 / 2, 0.5 / 4, 1 / 5])
 
 
-def test_the_bytes_of_a_model_count_each_memory_once(llama):
+def test_a_smaller_model_has_as_much_higher_a_limit(small, llama, monkeypatch):
+    models = {name: int8(llama) if name == "int8" else llama for name in decode.SPEEDS}
+    times = dict.fromkeys([*models, "peer", "memory"], [1.0, 1.0, 1.0])
+    monkeypatch.setattr(decode, "in_turns", lambda runs, repetitions: {name: times[name] for name in runs})
+    float32, in_8_bits = decode.writing(models, None, torch.zeros(1, 3), dict.fromkeys(models, ""))[3:]
+    assert float32.ratios == (1.0, 1.0, 1.0) and 0.25 < in_8_bits.ratio < 0.35            # a norm stays as it is
+
+
+def test_the_memory_of_a_model_counts_each_weight_once(llama):
+    def size(model):
+        return sum(tensor.nbytes for tensor in decode.stored(model))
+
     norms = 5 * 64 * 4
-    assert decode.weight_bytes(llama) == sum(parameter.nbytes for parameter in llama.parameters())
-    weights = (decode.weight_bytes(llama) - norms) // 4
+    assert size(llama) == sum(parameter.nbytes for parameter in llama.parameters())
+    weights = (size(llama) - norms) // 4
     scales = sum(len(matrix) for matrix in llama.parameters() if matrix.ndim == 2)
-    assert decode.weight_bytes(int8(llama)) == norms + weights + 4 * scales
+    assert size(int8(llama)) == norms + weights + 4 * scales
+
+
+def test_all_weights_are_read_as_often_as_a_token_is_written(llama, monkeypatch):
+    read = []
+    monkeypatch.setattr(torch.Tensor, "sum", lambda tensor: read.append(tensor.data_ptr()))
+    decode.read_often(decode.stored(llama), 3)
+    assert len(read) == 3 * len(set(read)) and set(read) == {tensor.data_ptr() for tensor in llama.parameters()}
+
+
+def test_our_product_and_pytorchs_are_timed_on_the_same_matrices(monkeypatch):
+    monkeypatch.setattr(decode, "MATRICES", 2)
+    row = decode.product(9, target=1.2)
+    assert row.name == "9 rows times a matrix of 3072 x 576" and row.ours > 0 and row.theirs > 0
 
 
 def test_models_that_write_other_tokens_or_give_other_logits_are_not_compared(small, llama):
