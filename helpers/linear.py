@@ -6,51 +6,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEW = 5                     # rows up to which reading the weights, and not multiplying, is what takes the time
 LARGE = 2 ** 18             # weights that no core keeps close by, 1 MB of float32
-PARTS = 2                   # of a matrix: as many as the machine had cores on which this was measured, 8 were not tried
+FEW, SOME = 5, 64           # rows up to which the matrix is best on the left of the product, and in parts at all
+PARTS = 2                   # of a matrix: as many as the machine had cores on which all this was measured
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.T + bias, as torch.nn.functional.linear: x (..., I), weight (O, I), bias (O,), to (..., O).
 
-    PyTorch leaves this product to Intel's MKL, which on some processors is not at its best with large matrices:
-    it multiplies a few rows with one core, though reading the matrix is all the work (`in_parts` uses both), and more
-    rows slower than oneDNN, which PyTorch has on board too and which gives no gradients. What that brings is measured
-    in `benchmarks/decode.py`; FEW was found on an AMD EPYC with MKL 2024.2. Sums differ in their last digits only.
+    PyTorch leaves this product to Intel's MKL, which on some processors is not at its best with few rows: it reads the
+    matrix with one core, though reading it is most of the work. As a batched product with parts of the matrix each core
+    reads one. `benchmarks/decode.py` measures what that brings; the numbers above were found on an AMD EPYC with two
+    cores and MKL 2024.2. Sums differ in their last digits only.
     """
-    if is_large(x, weight):
-        rows = x.numel() // x.shape[-1]
-        if rows <= FEW and weight.shape[0] % PARTS == 0:
-            product = in_parts(x, weight)
-            return product if bias is None else product + bias
-        if not torch.is_grad_enabled() and has_onednn():
-            return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return F.linear(x, weight, bias)
-
-
-def is_large(x: Tensor, weight: Tensor) -> bool:
-    """Whether this is a product of MKL's with a large matrix, that fits."""
-    return (weight.numel() >= LARGE and x.shape[-1] == weight.shape[1] and x.device.type == "cpu"
-            and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-            and torch.backends.mkl.is_available())
-
-
-def in_parts(x: Tensor, weight: Tensor) -> Tensor:
-    """x @ weight.T, (..., I) to (..., O), as a batched product with parts of the matrix on the left.
-
-    Each core reads one part, and MKL reads a matrix on the left faster than one on the right.
-    """
+    if not in_parts_is_faster(x, weight):
+        return F.linear(x, weight, bias)
     O, I = weight.shape
     parts = weight.view(PARTS, O // PARTS, I)
-    columns = x.reshape(1, -1, I).mT.expand(PARTS, I, -1)                           # the same for all parts
-    product = torch.bmm(parts, columns)                                             # (PARTS, O/PARTS, N)
-    return product.view(O, -1).t().contiguous().view(*x.shape[:-1], O)              # (O, N) -> (..., O)
+    rows = x.reshape(1, -1, I).expand(PARTS, -1, I)                                 # the same N for all parts
+    if rows.shape[1] <= FEW:
+        product = torch.bmm(parts, rows.mT).view(O, -1).t()                         # (PARTS, O/PARTS, N) -> (N, O)
+    else:
+        product = torch.bmm(rows, parts.mT).transpose(0, 1)                         # (PARTS, N, O/PARTS), N first
+    product = product.reshape(*x.shape[:-1], O).contiguous()
+    return product if bias is None else product + bias
 
 
-def has_onednn() -> bool:
-    """Whether oneDNN's product is there. PyTorch's compiler calls it too, but the name is private: it may move."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def in_parts_is_faster(x: Tensor, weight: Tensor) -> bool:
+    """Whether this is a product by MKL, of few rows, with a large matrix that can be divided."""
+    return (weight.numel() >= LARGE and x.numel() <= SOME * weight.shape[1] and weight.shape[0] % PARTS == 0
+            and x.shape[-1] == weight.shape[1] and x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
+            and torch.backends.mkl.is_available() and not torch.is_autocast_enabled("cpu"))
 
 
 class Linear(nn.Linear):
