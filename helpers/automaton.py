@@ -46,7 +46,7 @@ REFUSED = {
 class Automaton:
     """The texts that match a regular expression as a whole: those of `re.fullmatch(pattern, text, re.ASCII)`, in UTF-8.
 
-    Lesson 07e builds it.
+    Lesson 07e writes the table of one pattern by hand.
     next: (states, 256), the state to which each byte leads.
     accepting: (states,) bool, whether the text so far is a match.
     distance: (states,), how many more bytes a match takes at least; inf for DEAD, and for no other state that a text

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from helpers.tokenizer import BPETokenizer
     from helpers.transformer import Transformer
 
-
 NEVER = 2 ** 15 - 1         # tokens to a match where there is none; other states take fewer than there are states
 
 
@@ -110,12 +109,16 @@ class ConstrainedReply(Reply):
         """Whether no text can follow, which the mask lets happen only to a match."""
         return not bool(self.constraint.mask(self.state, self.remaining).any())
 
-    def allowed(self, vocabulary: int) -> Tensor:
-        """The tokens that can come next, (V,) bool; all for a row that has stopped, of which nothing more is kept."""
+    def fit(self, logits: Tensor) -> Tensor:
+        """logits (V,), with -inf for each token that cannot come next; all as it was where the row has stopped."""
         if self.stopped:
-            return torch.ones(vocabulary, dtype=torch.bool)
+            return logits
         mask = self.constraint.mask(self.state, self.remaining, self.stop_ids)
-        return F.pad(mask, (0, vocabulary - len(mask)))                             # a model may have more tokens
+        allowed = F.pad(mask, (0, len(logits) - len(mask))).to(logits.device)       # a model may have more tokens
+        fitting = logits.masked_fill(~allowed, -torch.inf)                          # (V,)
+        require(bool((fitting > -torch.inf).any()), "logits are -inf for every token that fits the constraint "
+                f"{self.constraint.automaton.pattern!r:.60}; let its pattern match what the model can write.")
+        return fitting
 
 
 def constrain(logits: Tensor, replies: Sequence[Reply]) -> Tensor:
@@ -123,14 +126,9 @@ def constrain(logits: Tensor, replies: Sequence[Reply]) -> Tensor:
 
     Raises ValueError where that leaves nothing, as the model itself gives -inf to all that fit.
     """
-    if not isinstance(replies[0], ConstrainedReply):
-        return logits
-    allowed = torch.stack([reply.allowed(logits.shape[1]) for reply in replies])    # (B, V)
-    fitting = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
-    pattern = replies[0].constraint.automaton.pattern
-    require(not bool((fitting == -torch.inf).all(dim=-1).any()), "logits are -inf for every token that fits the "
-            f"constraint {pattern!r:.60}; let its pattern match what the model can write.")
-    return fitting
+    rows = logits.unbind()
+    fitting = [reply.fit(row) for reply, row in zip(replies, rows, strict=True)]
+    return logits if all(one is row for one, row in zip(fitting, rows)) else torch.stack(fitting)           # (B, V)
 
 
 def as_replies(rows: int, limit: int, stop: Collection[int | str] | int | str, model: "Transformer",

@@ -3,6 +3,7 @@
 Sizes as in `helpers.transformer`: B rows, T new tokens, S tokens so far, K key-value heads of size D.
 """
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,16 +17,18 @@ class KVCache:
     """Keys and values of every token seen so far, made by `Transformer.cache(batch, capacity)`. Lesson 07b builds it.
 
     The tokens of a row stand in slots 0 to `length` - 1. A slot that holds padding is remembered as not real.
-    Raises ValueError for an encoder, no rows, and a capacity outside 1 to the model's context.
+    Raises ValueError for an encoder, and for what is no whole number: of rows from 1, of tokens from 1 to the model's
+    context.
     """
 
     def __init__(self, config: "Config", batch: int, capacity: int, device: torch.device, dtype: torch.dtype):
         if not config.causal:
             raise ValueError("config.causal is False: in an encoder old tokens see new ones, so nothing can be kept.")
-        if not 1 <= capacity <= config.context:
-            raise ValueError(f"capacity is {capacity}; give 1 to {config.context}, the tokens this model can see.")
-        if batch < 1:
-            raise ValueError(f"batch is {batch}; give at least 1, the number of rows.")
+        if not isinstance(capacity, Integral) or not 1 <= capacity <= config.context:
+            raise ValueError(f"capacity is {capacity!r}; give 1 to {config.context}, a whole number of the tokens that "
+                             "this model can see.")
+        if not isinstance(batch, Integral) or batch < 1:
+            raise ValueError(f"batch is {batch!r}; give at least 1, a whole number of rows.")
         self.config = config
         shape = (config.layers, batch, config.kv_heads, capacity, config.head_size)
         self.keys = torch.empty(shape, device=device, dtype=dtype)                  # (layers, B, K, capacity, D)
@@ -108,9 +111,13 @@ class KVCache:
 
     def drop_padding(self) -> None:
         """Give back the slots in front that hold padding in every row."""
-        used = self.real[:, :self.length].any(dim=0)                                # (S,)
-        self.shift(-int((used.cumsum(dim=0) == 0).sum()))
+        self.shift(-self.padding_in_front())
         self.padded = self.holds_padding()
+
+    def padding_in_front(self) -> int:
+        """How many slots in front hold padding in every row."""
+        used = self.real[:, :self.length].any(dim=0)                                # (S,)
+        return int((used.cumsum(dim=0) == 0).sum())
 
     def holds_padding(self) -> bool:
         """Whether any slot that counts does: without it, attention takes the fast way."""
@@ -118,8 +125,11 @@ class KVCache:
 
     def shift(self, slots: int) -> None:
         """Move all rows to the right, behind padding, or, for slots below 0, to the left, where the first are lost."""
-        self.keys, self.values = self.keys.roll(slots, dims=3), self.values.roll(slots, dims=3)
-        self.real = self.real.roll(slots, dims=1)
+        old = slice(max(0, -slots), self.length)
+        new = slice(max(0, slots), self.length + slots)
+        self.keys[:, :, :, new] = self.keys[:, :, :, old].clone()                   # (layers, B, K, S, D)
+        self.values[:, :, :, new] = self.values[:, :, :, old].clone()
+        self.real[:, new] = self.real[:, old].clone()
         self.keys[:, :, :, :max(0, slots)] = 0                  # what never was written may be NaN, even times 0
         self.values[:, :, :, :max(0, slots)] = 0
         self.real[:, :max(0, slots)] = False

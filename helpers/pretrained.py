@@ -1,6 +1,7 @@
 """Real models, in the course's own Transformer: SmolLM2 (chat), MiniLM (sentence vectors), GPT-2, the Storyteller.
 
-Every file is checked by its hash and read as plain numbers: never pickle, which can run code.
+Every file is read as plain numbers: never pickle, which can run code. Those that `assets` fetches are checked by hashes
+that the course keeps; GPT-2 is what the Hugging Face hub has under its name, and the course keeps no hash of it.
 """
 import json
 from collections.abc import Callable, Sequence
@@ -107,7 +108,7 @@ def reward_models(device: str | torch.device = "cpu") -> tuple["RewardModel", "R
 
 
 def download_gpt2(size: str) -> Path:
-    """The folder that holds one size of GPT-2, fetched from the hub at its first use; the hub's client checks it."""
+    """The folder that holds one size of GPT-2, fetched from the hub at its first use."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -244,7 +245,10 @@ def four_bits(file: GGUF, config: Config, device: str | torch.device) -> Transfo
 
     with SkipInit():                                        # matrices that are never written to never take memory
         model = Transformer(config)
-    model.load_state_dict(gguf_vectors(file, config), strict=False, assign=True)
+    matrices = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    loaded = model.load_state_dict(gguf_vectors(file, config), strict=False, assign=True)
+    wrong = matrices ^ {*loaded.missing_keys} | {*loaded.unexpected_keys}               # the matrices are filled next
+    require(not wrong, f"{file.path} and its settings do not belong together: see {', '.join(sorted(wrong))}.")
     swap_linear(int8_tokens(model), matrix)
     return model.eval().requires_grad_(False)
 

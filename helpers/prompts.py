@@ -11,29 +11,29 @@ from torch import Tensor
 
 from helpers.checks import require
 
-
 if TYPE_CHECKING:
     from helpers.transformer import Transformer
 
 
-def as_prompts(ids: Iterable, model: "Transformer") -> tuple[list[list[int]], bool]:
-    """The texts as lists of tokens, and whether several were given."""
+def as_prompts(ids: Iterable, model: "Transformer", name: str = "ids") -> tuple[list[list[int]], bool]:
+    """The texts as lists of tokens, and whether several were given. name: of the argument that they were given as."""
     if model.config.output != "logits" or not model.config.causal:
         raise ValueError("model gives no scores for a next token; use one that writes, such as pretrained.smollm2().")
     ids = ids.tolist() if hasattr(ids, "tolist") else ids                           # a tensor or an array
     require(isinstance(ids, Iterable) and not isinstance(ids, str),
-            f"ids is {ids!r:.40}; give a list of tokens, as tokenizer.encode(text) returns it.")
+            f"{name} is {ids!r:.40}; give a list of tokens, as tokenizer.encode(text) returns it.")
     rows = [row.tolist() if hasattr(row, "tolist") else row for row in ids]
     several = bool(rows) and all(isinstance(row, (list, tuple)) for row in rows)
     prompts = [list(row) for row in rows] if several else [rows]
     for row in prompts:
         if not row:
-            raise ValueError("ids is empty; give at least one token to continue from.")
+            raise ValueError(f"{name} {'holds an empty text' if several else 'is empty'}; give at least one token to "
+                             "continue from.")
         wrong = [token for token in row if not isinstance(token, Integral) or isinstance(token, bool)]
         if wrong:
-            raise ValueError(f"ids holds {wrong[0]!r}; give whole numbers, as tokenizer.encode returns them.")
-        check_token("ids", min(row), model)
-        check_token("ids", max(row), model)
+            raise ValueError(f"{name} holds {wrong[0]!r}; give whole numbers, as tokenizer.encode returns them.")
+        check_token(name, min(row), model)
+        check_token(name, max(row), model)
     return prompts, several
 
 
@@ -60,13 +60,13 @@ def pad(prompts: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor 
     return ids, None if bool(real.all()) else real
 
 
-def room(model: "Transformer", prompts: list[list[int]], max_new_tokens: int) -> int:
-    """How many tokens can be written: max_new_tokens, or what the context has left."""
+def room(model: "Transformer", prompts: list[list[int]], max_new_tokens: int, name: str = "ids") -> int:
+    """How many tokens can be written: max_new_tokens, or what the context has left. name: of a text, in an error."""
     require(isinstance(max_new_tokens, Integral) and max_new_tokens >= 0,
             f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 0.")
     longest, context = max(map(len, prompts)), model.config.context
     if longest >= context:
-        raise ValueError(f"ids has {longest} tokens and this model sees at most {context}, a new one among them: "
+        raise ValueError(f"{name} has {longest} tokens and this model sees at most {context}, a new one among them: "
                          "shorten the text.")
     return min(max_new_tokens, context - longest)
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from helpers.checks import require
 
 
-
 @dataclass(frozen=True)
 class Quantized:
     """A matrix (O, I) in few bits: weight = scale x code + minimum, a scale and a minimum for each group of a row."""

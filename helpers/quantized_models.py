@@ -91,14 +91,14 @@ class FewBitsLinear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach())   # (O,)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (..., I) to (..., O)."""
+        """x: (..., I) to (..., O), in the precision of x."""
         if self.by_kernel(x):
             rows = x.reshape(-1, x.shape[-1]).bfloat16().contiguous()           # (N, I)
             y = self.kernel(rows)                                               # (N, O)
-            y = y.view(*x.shape[:-1], y.shape[1]).to(x.dtype)
+            y = y.view(*x.shape[:-1], y.shape[1])
         else:
             y = self.plain(x)
-        return y if self.bias is None else y + self.bias
+        return (y if self.bias is None else y + self.bias).to(x.dtype)
 
     def by_kernel(self, x: Tensor) -> bool:
         """Whether x goes through `kernel`, (N, I) to (N, O) in bfloat16, or else `plain`, (..., I) to (..., O)."""

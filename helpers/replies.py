@@ -8,6 +8,8 @@ from helpers.checks import require
 from helpers.prompts import check_token
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from helpers.tokenizer import BPETokenizer
     from helpers.transformer import Transformer
 
@@ -42,6 +44,10 @@ class Reply:
             self.stopped, self.cut = True, min(found)
         certain = self.cut if found else len(self.content) - (0 if last else self.unsure())
         self.sure = sum(end <= certain for end in self.ends)
+
+    def fit(self, logits: "Tensor") -> "Tensor":
+        """logits (V,), with -inf for each token that cannot come next: here any can."""
+        return logits
 
     def unsure(self) -> int:
         """How many of the last bytes may be the beginning of a stop string."""

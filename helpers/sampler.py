@@ -26,21 +26,21 @@ class Sampler:
 
     def filter(self, logits: Tensor, ids: Tensor) -> Tensor:
         """logits (..., V) and the tokens so far (..., T) to logits (..., V)."""
-        if self.repetition_penalty is not None:
-            logits = repetition_penalty(logits, ids, self.repetition_penalty)
-        logits = temperature(logits, self.temperature)
+        logits = temperature(self.penalise(logits, ids), self.temperature)
         if self.top_k is not None:
             logits = top_k(logits, self.top_k)
         if self.top_p is not None:
             logits = top_p(logits, self.top_p)
         return logits if self.min_p is None else min_p(logits, self.min_p)
 
+    def penalise(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """The first filter, and the only one that can change which token is the likeliest."""
+        return logits if self.repetition_penalty is None else repetition_penalty(logits, ids, self.repetition_penalty)
+
     def choose(self, logits: Tensor, ids: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
         """The next token of each row: logits (B, V) and the tokens so far (B, T) to B tokens."""
-        if self.temperature < COLDEST:                      # no filter removes the likeliest, only a penalty demotes it
-            if self.repetition_penalty is not None:
-                logits = repetition_penalty(logits, ids, self.repetition_penalty)
-            return logits.argmax(dim=-1).tolist()
+        if self.temperature < COLDEST:
+            return self.penalise(logits, ids).argmax(dim=-1).tolist()
         logits = self.filter(logits, ids)                                           # (B, V)
         return draw(logits.softmax(dim=-1).cpu(), generators)       # one CPU draws the same everywhere, unlike GPUs
 
@@ -49,8 +49,10 @@ def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[i
     """Throw one dart a row at a line on which each token has a stretch as long as its probability.
 
     probabilities: (B, V) on the CPU, in any scale; generators: one a row, which gives the dart. Returns B tokens.
-    Raises ValueError for a row that holds NaN, inf or less than 0, or nothing above 0.
+    Raises ValueError for a row that holds NaN, inf or less than 0, or nothing above 0; and for a row without generator.
     """
+    require(len(generators) == len(probabilities),
+            f"generators holds {len(generators)} for {len(probabilities)} rows of probabilities; give one for each.")
     edges = probabilities.double().cumsum(dim=-1)                                   # (B, V), where stretches end
     total = edges[:, -1:]                                                           # (B, 1); NaN and inf reach it
     require(bool((probabilities >= 0).all() & total.isfinite().all() & (total > 0).all()),

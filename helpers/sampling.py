@@ -4,6 +4,7 @@ Both run the same loop, `write`: read the text, score every token, choose one, a
 How scores are made sharper or narrower is in `logits.py`, how a token is chosen in `sampler.py`, where an answer ends
 in `replies.py`, how it is made to fit a pattern in `constrained.py`. Sizes: B rows, T tokens so far, V to choose from.
 """
+import codecs
 import math
 from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -117,7 +118,7 @@ def tokens_of(steps: Iterator[tuple[list[int], Tensor]], reply: Reply,
             shown += 1
             yield token
     if reply.cut is not None:
-        text = reply.content[:reply.cut].decode("utf-8", errors="replace")
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(reply.content[:reply.cut])   # no half character
         rest = text[sum(len(token.text) for token in tokens[:shown]):]
         if rest:
             yield replace(tokens[shown], text=rest)

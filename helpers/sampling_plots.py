@@ -25,7 +25,8 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
          new_tokens: int = 24) -> Picture:
     """The likeliest next tokens before and after the filters, and a continuation drawn with them.
 
-    top_k: 0 keeps all. bars: how many tokens are shown, of those that are likeliest before.
+    top_k: 0 keeps all. seed, new_tokens: of the continuation, and how many tokens it has at most. bars: how many tokens
+    are shown, of those that are likeliest before. Other settings as in `sampling.generate`.
     Raises ValueError for an empty text, for settings out of range, and for more bars than there are tokens.
     """
     ids = tokenizer.encode(text)
@@ -67,10 +68,11 @@ def desk(model: "Transformer", tokenizer: "BPETokenizer", text: str, temperature
 
 
 @in_style
-def streamed(tokens: Sequence[Token], bytes_per_token: int, before: int, title: str = "") -> Picture:
+def streamed(tokens: Sequence[Token], bytes_per_token: int, prompt_length: int, title: str = "") -> Picture:
     """An answer: each token coloured by its probability, the entropy where it was drawn, and the cache as it grew.
 
-    bytes_per_token, before: of the KV cache, and how many tokens it held before the answer.
+    bytes_per_token: of the KV cache. prompt_length: tokens before the answer. When a token is drawn, the cache holds
+    those and the tokens of the answer before it.
     Raises ValueError for an answer of no tokens.
     """
     require(len(tokens) > 0, "tokens is empty; give those of an answer, as sampling.stream yields them.")
@@ -81,7 +83,7 @@ def streamed(tokens: Sequence[Token], bytes_per_token: int, before: int, title: 
     entropies = [token.entropy for token in tokens]
     middle.bar(places, entropies, color=ACCENT, width=0.8)
     middle.set(ylabel="entropy\n(bits)")
-    megabytes = [(before + place) * bytes_per_token / 1e6 for place in places]
+    megabytes = [(prompt_length + place - 1) * bytes_per_token / 1e6 for place in places]
     bottom.plot(places, megabytes, color=SECOND, linewidth=2)
     bottom.set(ylabel="KV cache\n(MB)", xlabel="token of the answer", ylim=(0, megabytes[-1] * 1.1))
     for area in (middle, bottom):

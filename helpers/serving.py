@@ -69,7 +69,7 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
           min_p: float | None = None, stop: Collection[int | str] | int | str = (), seed: int | None = None,
           arrivals: int | Sequence[int] = 0, tokenizer: "BPETokenizer | None" = None,
           progress: bool = False) -> Service:
-    """Answer many requests with one model, in a batch of `slots` rows; first come, first served.
+    """Answer many requests with one model, in a batch of at most `slots` rows; first come, first served.
 
     prompts: the tokens of each request. Its answer is that of `generate`, up to the rounding of a batch; request i
         draws with seed + i. Other arguments as there, but temperature is 0 by default, and there is no penalty.
@@ -83,16 +83,17 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
     Raises ValueError for an argument that is out of range, for prompts that hold one text, none, or a token that the
     model has not, for a prompt that fills its context, and for a model that gives NaN.
     """
-    texts, several = as_prompts(prompts, model)
+    texts, several = as_prompts(prompts, model, "prompts")
     require(several, "prompts holds one text; give a list of texts, or use generate.")
     require(isinstance(slots, Integral) and slots >= 1, f"slots is {slots!r}; give a whole number of at least 1.")
     arrivals = for_each("arrivals", arrivals, 0, len(texts))
     most = for_each("max_new_tokens", max_new_tokens, 1, len(texts))
-    limits = [room(model, [text], count) for text, count in zip(texts, most)]
+    limits = [room(model, [text], count, f"prompts[{i}]") for i, (text, count) in enumerate(zip(texts, most))]
     sampler = Sampler(temperature, top_k, top_p, min_p)
     stops, generators = as_stops(stop, model, tokenizer), as_generators(seed, len(texts))
     replies = [Reply(*stops, tokenizer) for _ in texts]
-    cache = model.cache(slots, capacity=max(len(text) + limit for text, limit in zip(texts, limits)))
+    rows = min(slots, len(texts))                                                   # no pass for slots never taken
+    cache = model.cache(rows, capacity=max(len(text) + limit for text, limit in zip(texts, limits)))
     waiting = deque(sorted(range(len(texts)), key=arrivals.__getitem__))            # requests, by their number
     seated: dict[int, int] = {}                                                     # slot -> request
     firsts, stays = {}, {}                                                          # request -> step, Stay
@@ -102,13 +103,13 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
             if not seated:
                 step = max(step, arrivals[waiting[0]])                              # until the next one is there
             if continuous or not seated:
-                for slot in sorted(set(range(slots)) - seated.keys()):
+                for slot in sorted(set(range(rows)) - seated.keys()):
                     if waiting and arrivals[waiting[0]] <= step:
                         seated[slot] = request = waiting.popleft()
                         firsts[request] = step
                         cache.put(slot, read_alone(model, texts[request][:-1]))
             newest = {slot: texts[request][-1] for slot, request in seated.items()}
-            chosen = write_one(model, newest, slots, cache, sampler, [generators[i] for i in seated.values()])
+            chosen = write_one(model, newest, rows, cache, sampler, [generators[i] for i in seated.values()])
             for (slot, request), token in zip(list(seated.items()), chosen):
                 texts[request].append(token)
                 replies[request].add(token, last=True)                              # nothing is shown before the end
@@ -117,6 +118,8 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
                     del seated[slot]
                     cache.forget(slot)
                     advance(1)
+            if 2 * cache.padding_in_front() > cache.length:     # more is dropped than copied; all, after a batch
+                cache.drop_padding()
             step, steps = step + 1, steps + 1
     answers = [reply.ids[:reply.sure] for reply in replies]
     return Service(answers, steps, slots, arrivals, [stays[request] for request in sorted(stays)])
@@ -138,16 +141,16 @@ def read_alone(model: "Transformer", ids: list[int]) -> "KVCache":
     return cache
 
 
-def write_one(model: "Transformer", newest: Mapping[int, int], slots: int, cache: "KVCache", sampler: Sampler,
+def write_one(model: "Transformer", newest: Mapping[int, int], rows: int, cache: "KVCache", sampler: Sampler,
               generators: Sequence[torch.Generator]) -> list[int]:
-    """One pass over all slots: the next token of each that is in use, in the order of `newest`.
+    """One pass over all rows of the cache: the next token of each that is in use, in the order of `newest`.
 
-    newest: slot -> the token to read there. Any other slot reads padding, and nobody looks at what comes of it.
+    newest: slot -> the token to read there. Any other row reads padding, and nobody looks at what comes of it.
     """
     if cache.length == cache.capacity:
         cache.drop_padding()
-    ids = torch.tensor([[newest.get(slot, 0)] for slot in range(slots)], device=model.device)       # (slots, 1)
-    real = torch.tensor([[slot in newest] for slot in range(slots)], device=model.device)           # (slots, 1)
-    hidden = model.hidden(ids, cache, real)[list(newest), -1]                       # (slots, 1, C) -> (B, C)
+    ids = torch.tensor([[newest.get(slot, 0)] for slot in range(rows)], device=model.device)        # (rows, 1)
+    real = torch.tensor([[slot in newest] for slot in range(rows)], device=model.device)            # (rows, 1)
+    hidden = model.hidden(ids, cache, real)[list(newest), -1]                       # (rows, 1, C) -> (B, C)
     logits = check_logits(model.head(hidden).float())                               # (B, V)
     return sampler.choose(logits, ids[list(newest)], generators)                    # a penalty would need all tokens

@@ -159,7 +159,9 @@ class PromptLookup:
     """Looks for the last tokens earlier in the text, and proposes what came after them there (Saxena, 2023).
 
     longest: how many tokens it looks for; where they come only at the end, for fewer. Of several places it takes the
-    latest. Good where an answer repeats what it was asked about. Lesson 07d builds it.
+    latest, where Saxena's code takes the first: in a text that only repeats itself the latest is one round back, and no
+    more than that round is proposed.
+    Good where an answer repeats what it was asked about. Lesson 07d builds it.
     Raises ValueError for longest below 1.
     """
     longest: int = 3

@@ -114,7 +114,8 @@ def question(question: str, choices: list[str], guess: str | None, on_guess: Cal
 class ChatPanel:
     """A chat with the model: each token is coloured by its probability as it streams.
 
-    Generation runs in a thread of its own, so that Stop works while the model writes, in every front end.
+    Generation runs in a thread of its own, so that Stop works while the model writes, in every front end. It is
+    looked at after each token, so not before the first: a message that is being read is read to its end.
     """
 
     def __init__(self, chat: "Chat", message: str = "", max_new_tokens: int = 200):
@@ -180,7 +181,8 @@ class ChatPanel:
             self.status.value = f"{len(chips)} tokens{', stopped by you' if self.stopping.is_set() else ''}. " + LEGEND
         except Exception as error:                          # nobody else sees what a thread raises
             self.status.value = f"<b>{'Broken off' if chips else 'Not sent'}:</b> {html.escape(str(error))}"
-            self.message.value = message                    # to be mended, not typed again
+            if not chips:                                   # else the chat keeps the message, and the answer so far
+                self.message.value = message                # to be mended, not typed again
         finally:
             if chips:
                 self.pages.append(mine + answer(chips))

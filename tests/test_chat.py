@@ -208,7 +208,8 @@ def test_a_stop_string_ends_the_answer_and_the_chat_goes_on(make):
     answer = make().ask("So?", max_new_tokens=20, temperature=1.0)
     stop = answer[4:6]
     chat = make()
-    assert chat.ask("So?", max_new_tokens=20, temperature=1.0, stop=stop) == answer[:answer.index(stop)]
+    before = answer[:answer.index(stop)].rstrip("\N{REPLACEMENT CHARACTER}")            # half a character is not shown
+    assert chat.ask("So?", max_new_tokens=20, temperature=1.0, stop=stop) == before
     fresh = make(seed=1)
     fresh.messages = list(chat.messages)
     assert chat.encode([*chat.messages, user("And?")])[0] == fresh.encode([*chat.messages, user("And?")])[0]

@@ -62,6 +62,7 @@ def small(tmp_path_factory):
     """A GGUF file with settings of every type and a tensor of each kind, written by the `gguf` package."""
     path = tmp_path_factory.mktemp("gguf") / "small.gguf"
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_custom_alignment(32)
     for kind, value in [("uint8", 200), ("int8", -3), ("uint16", 60_000), ("int16", -300), ("uint32", 4_000_000_000),
                         ("int32", -70_000), ("uint64", 2 ** 63), ("int64", -2 ** 62), ("float32", 0.5),
                         ("float64", 0.1), ("bool", True), ("string", "Être 🌍"), ("array", ["a", "", "🌍"])]:
@@ -79,7 +80,8 @@ def small(tmp_path_factory):
 
 def test_settings_of_every_type(small):
     assert GGUF(small).fields == {
-        "general.architecture": "llama", "a.uint8": 200, "a.int8": -3, "a.uint16": 60_000, "a.int16": -300,
+        "general.architecture": "llama", "general.alignment": 32,
+        "a.uint8": 200, "a.int8": -3, "a.uint16": 60_000, "a.int16": -300,
         "a.uint32": 4_000_000_000, "a.int32": -70_000, "a.uint64": 2 ** 63, "a.int64": -2 ** 62, "a.float32": 0.5,
         "a.float64": 0.1, "a.bool": True, "a.string": "Être 🌍", "a.array": ["a", "", "🌍"]}
 
@@ -127,16 +129,32 @@ def entry(name, dimensions, kind):
     return name + struct.pack("<IQQI", len(dimensions), *dimensions, kind)
 
 
+ALIGNMENT = b"general.alignment"
+
+
 @pytest.mark.parametrize("old, new, sentence", [
     (b"GGUF\x03", b"GGUF\x01", "is GGUF version 1; this reader knows 2 and 3"),
     (entry(b"q4_1", (64, 3), 3), entry(b"q4_1", (64, 3), 12), "q4_1 is stored as type 12; this reader knows F32, F16"),
     (b"a.uint8" + struct.pack("<I", 0), b"a.uint8" + struct.pack("<I", 99), "is damaged: its header cannot be read"),
     (string("Être 🌍".encode()), string(b"\xff" * 10), "is damaged: its header cannot be read"),
+    (ALIGNMENT + struct.pack("<II", 4, 32), ALIGNMENT + struct.pack("<II", 4, 0), "general.alignment is 0, not a"),
+    (ALIGNMENT + struct.pack("<II", 4, 32), ALIGNMENT + struct.pack("<Ii", 5, -32), "general.alignment is -32, not a"),
+    (ALIGNMENT + struct.pack("<II", 4, 32), ALIGNMENT + struct.pack("<If", 6, 32), "general.alignment is 32.0, not a"),
+    (entry(b"q4_1", (64, 3), 3), entry(b"q4_1", (33, 1), 3), "damaged: q4_1 has rows of 33 weights, and Q4_1"),
+    (entry(b"q8_0", (64, 3), 8), entry(b"q8_0", (48, 4), 8), "damaged: q8_0 has rows of 48 weights, and Q8_0"),
 ])
 def test_an_altered_header_is_named(small, tmp_path, old, new, sentence):
     with pytest.raises(ValueError) as error:
         GGUF(altered(small, tmp_path, old, new))
     assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_arrays_in_arrays_without_end_are_named(tmp_path):
+    array = struct.pack("<QI", 1, 9)                                # it has one value, which is an array
+    (tmp_path / "deep.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + string(b"a")
+                                         + struct.pack("<II", 9, 9) + array * 5_000)
+    with pytest.raises(ValueError, match="deep.gguf is damaged: its header cannot be read .* fetch it again.$"):
+        GGUF(tmp_path / "deep.gguf")
 
 
 def test_unknown_names(small):

@@ -1,4 +1,4 @@
-"""Our product is PyTorch's: same numbers and slopes for few rows and many; and each product is taken as it should be."""
+"""Our product is PyTorch's: same numbers and slopes for few rows and many; and each is taken as it should be."""
 import pytest
 import torch
 import torch.nn.functional as F

@@ -85,11 +85,14 @@ def test_our_four_bits_are_those_of_the_gguf_package():
 def test_smollm2s_own_codes_come_back():
     """Weights that lie on 16 evenly spaced values are found on them: SmolLM2 loses nothing by four bits of ours."""
     file = GGUF(assets.path("smollm2.gguf"))
-    stored = file.quantized("blk.7.ffn_down.weight")
-    assert stored.codes.shape == (576, 48, 32) and stored.bits == 4
-    assert torch.equal(stored.dequantize(), file.tensor("blk.7.ffn_down.weight"))
-    ours = quantize(stored.dequantize(), 4, 32)
-    assert torch.allclose(ours.dequantize(), stored.dequantize(), atol=1e-6)
+    assert file.quantized("blk.7.ffn_down.weight").codes.shape == (576, 48, 32)
+    matrices = [name for name, entry in file.stored.items() if entry.kind == "Q4_1"]
+    assert len(matrices) == 30 * 7                                              # all of the blocks
+    for name in matrices:
+        stored, weights = file.quantized(name), file.tensor(name)
+        assert stored.bits == 4 and torch.equal(stored.dequantize(), weights)
+        ours = quantize(weights, 4, 32)
+        assert torch.equal(ours.codes, stored.codes) and torch.allclose(ours.dequantize(), weights, atol=1e-6), name
 
 
 @pytest.mark.parametrize("arguments, says", [

@@ -49,6 +49,18 @@ def test_linear_layers_compute_with_the_dequantized_weights(kernels, shape, with
         assert (got - expected).norm() <= (5e-3 if kernels else 1e-5) * expected.norm()     # bfloat16 in the kernel
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_what_comes_out_is_in_the_precision_of_what_goes_in(kernels, with_bias, dtype):
+    draw = torch.Generator().manual_seed(1)
+    weight, bias = torch.randn(32, 64, generator=draw), torch.randn(32, generator=draw) if with_bias else None
+    x = torch.randn(3, 64, generator=draw)
+    for make, codes in ((Int8Linear, quantize(weight, 8, symmetric=True)), (Int4Linear, quantize(weight, 4, 32))):
+        expected = torch.nn.functional.linear(x, codes.dequantize(), bias)
+        got = make(codes, bias)(x.to(dtype))
+        assert got.dtype == dtype and (got - expected).norm() < 1e-2 * expected.norm()
+
+
 @pytest.mark.parametrize("O, I", [(10, 64), (16, 24), (7, 20), (48, 16)])
 def test_sizes_that_a_kernel_cannot_take_are_right_too(kernels, O, I):
     """ATen's int8 kernel reads rows sixteen weights at a time, its int4 kernel packs sixteen rows."""
@@ -95,6 +107,21 @@ def test_smollm2_in_four_bits_is_packed_for_its_own_device():
     model, _ = pretrained.smollm2("meta", bits=4)
     assert not any(layer.packed for layer in model.modules() if isinstance(layer, Int4Linear))
     assert model.device.type == "meta" and all(buffer.is_meta for buffer in model.buffers())
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda weights: weights.pop("blocks.3.mlp_norm.weight"), "belong together: see blocks.3.mlp_norm.weight"),
+    (lambda weights: weights.update(extra=weights["norm.weight"]), "belong together: see extra")])
+def test_a_norm_that_the_file_does_not_fill_is_named(monkeypatch, change, says):
+    """Else it would be whatever the memory held."""
+    def changed(file, config, read=pretrained.gguf_vectors):
+        weights = read(file, config)
+        change(weights)
+        return weights
+
+    monkeypatch.setattr(pretrained, "gguf_vectors", changed)
+    with pytest.raises(ValueError, match=says):
+        pretrained.smollm2("meta", bits=4)
 
 
 @pytest.mark.parametrize("choices", [{}, {"tied": False}, {"bias": True, "norm": "layernorm", "mlp": "gelu"},

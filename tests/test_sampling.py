@@ -172,6 +172,12 @@ def test_a_row_without_shares_is_refused(row):
         draw(torch.tensor([[0.5, 0.5], row]), [torch.Generator()] * 2)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_each_row_needs_a_generator(count):
+    with pytest.raises(ValueError, match=f"generators holds {count} for 2 rows of probabilities; give one for each."):
+        draw(torch.ones(2, 3), [torch.Generator()] * count)
+
+
 def test_one_seed_one_text(model):
     first = generate(model, [1, 2, 3], 20, seed=7)
     assert first == generate(model, [1, 2, 3], 20, seed=7)
@@ -377,6 +383,14 @@ def test_no_token_shows_half_a_character(tokenizer):
     assert [token.text for token in tokens] == ["", "é", "", ""]
 
 
+def test_half_a_character_before_a_stop_string_is_not_shown(tokenizer):
+    script = [0xF0, 0x9F, ord("x")]                         # two bytes of four, and then the stop itself
+    assert said(tokenizer, script, "x") == (script[:2], "", script[:2])
+    script = [0xF0, 0x9F, *tokenizer.encode(" foul")]       # the stop begins inside the last token, which ends the half
+    assert len(script) == 3 and said(tokenizer, script, "ul") == (script[:2], "� fo", script)
+    assert said(tokenizer, script, " f") == (script[:2], "", script[:2])
+
+
 def test_rows_end_at_their_own_stop(model):
     free = generate(model, [[1, 2], [3]], 12, seed=0)
     stop = [free[0][4], free[1][8]]
@@ -414,7 +428,8 @@ def test_logits_that_leave_nothing_to_choose_are_refused(function, logits, sente
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (dict(ids=[]), "ids is empty"), (dict(ids=[[1], []]), "ids is empty"), (dict(ids=torch.tensor([])), "ids is empty"),
+    (dict(ids=[]), "ids is empty"), (dict(ids=torch.tensor([])), "ids is empty"),
+    (dict(ids=[[1], []]), "ids holds an empty text"),
     (dict(ids=[1] * CONTEXT), f"ids has {CONTEXT} tokens"), (dict(ids=[V]), f"ids holds {V}"),
     (dict(ids=[-1]), "ids holds -1"), (dict(ids=[1.0]), "ids holds 1.0"), (dict(ids="text"), "ids is 'text'"),
     (dict(ids=torch.ones(2)), "ids holds 1.0"), (dict(ids=["a"]), "ids holds 'a'"), (dict(ids=5), "ids is 5"),

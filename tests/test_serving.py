@@ -113,10 +113,43 @@ def test_a_run_much_longer_than_the_context_has_room_and_is_right(monkeypatch, p
     lengths_before, drop = [], KVCache.drop_padding
     monkeypatch.setattr(KVCache, "drop_padding", lambda cache: lengths_before.append(cache.length) or drop(cache))
     prompts, lengths, _ = drawn(3, count=40, longest=9)
+    expected = alone(model, prompts, lengths, temperature=0)
+    passes = watch(monkeypatch)
     service = serve(model, prompts, lengths, 3)
-    assert service.answers == alone(model, prompts, lengths, temperature=0)
+    assert service.answers == expected
     room = max(len(prompt) + length for prompt, length in zip(prompts, lengths))
-    assert service.steps > 3 * 20 and len(lengths_before) > 3 and set(lengths_before) == {room}
+    assert service.steps > 3 * 20 and lengths_before.count(room) > 3                # full, and it went on
+    assert len(passes) == service.steps and max(length for length, _, _ in passes) == room
+
+
+def watch(monkeypatch):
+    """Of each pass that writes: the cache's length, the real tokens of its longest row, and whether it is masked."""
+    passes, extend = [], KVCache.extend
+
+    def watched(cache, config, batch, new, padding_mask):
+        seen = extend(cache, config, batch, new, padding_mask)
+        if batch > 1:                                       # a prompt is read alone
+            passes.append((cache.length, int(cache.real[:, :cache.length].sum(dim=1).max()), seen is not None))
+        return seen
+
+    monkeypatch.setattr(KVCache, "extend", watched)
+    return passes
+
+
+@pytest.mark.parametrize("continuous", [True, False])
+def test_never_is_most_of_the_cache_padding_that_all_rows_have(model, monkeypatch, continuous):
+    passes = watch(monkeypatch)
+    for seed in range(4):
+        prompts, lengths, arrivals = drawn(seed, count=20)
+        serve(model, prompts, [*lengths[:-1], 30], 3, continuous, arrivals=arrivals)        # which has room for 30
+    assert len(passes) > 100 and all(length < 2 * longest for length, longest, _ in passes)
+
+
+def test_nothing_is_left_in_the_cache_of_a_batch_that_has_ended(model, monkeypatch):
+    """The second batch begins with its own prompts, of one length, and needs no mask."""
+    passes = watch(monkeypatch)
+    serve(model, [[1, 2, 3], [4], [5, 6], [7, 8], [9] * 20], [5, 1, 2, 2, 1], 2, continuous=False)
+    assert passes == [(length, length, True) for length in range(3, 8)] + [(2, 2, False), (3, 3, False), (20, 20, True)]
 
 
 # ---- who sits where
@@ -176,6 +209,14 @@ def test_each_step_is_one_pass_and_each_prompt_another(model, monkeypatch, conti
     read = [(1, len(prompt) - 1) for prompt in prompts if len(prompt) > 1]
     assert Counter(shapes) == Counter([(4, 1)] * service.steps + read)
     assert sum(scored) == sum(lengths) + len(read)          # nobody scores what comes of an idle slot
+
+
+def test_slots_that_no_request_can_take_are_in_no_pass(model, monkeypatch):
+    passes = []
+    hook = model.blocks[0].register_forward_pre_hook(lambda block, inputs: passes.append(inputs[0].shape[:2]))
+    with hook:
+        service = serve(model, [[1], [2], [3]], [2, 1, 2], 12)
+    assert passes == [(3, 1)] * 2 and service.slots == 12 and service.utilisation == 5 / 24
 
 
 # ---- what it leaves behind
@@ -263,6 +304,14 @@ def test_a_cache_without_padding_says_so():
     assert cache.length == 0 and not cache.padded
 
 
+@pytest.mark.parametrize(("sizes", "sentence"), [
+    ((1, 2.5), r"capacity is 2.5; give 1 to 20, a whole number"), ((1, "3"), "capacity is '3'; give 1 to 20"),
+    ((1.5, 3), "batch is 1.5; give at least 1, a whole number of rows."), (("2", 3), "batch is '2'")])
+def test_a_cache_has_whole_numbers_of_rows_and_tokens(sizes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tiny("rope").cache(*sizes)
+
+
 def test_what_a_cache_cannot_put_is_refused_and_changes_nothing():
     model, other = small_model(CONTEXT), small_model(CONTEXT + 1)
     cache = model.cache(2, 4)
@@ -284,8 +333,10 @@ def test_what_a_cache_cannot_put_is_refused_and_changes_nothing():
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (dict(prompts=[1, 2]), "prompts holds one text; give a list of texts, or use generate."),
-    (dict(prompts=[]), "ids is empty"), (dict(prompts=[[1], [V]]), f"ids holds {V}"),
-    (dict(prompts=[[1], [1] * CONTEXT]), f"ids has {CONTEXT} tokens"),
+    (dict(prompts=[]), "prompts is empty"), (dict(prompts=[[1], [V]]), f"prompts holds {V}; this model's tokens are"),
+    (dict(prompts=[[1], []]), "prompts holds an empty text"), (dict(prompts=5), "prompts is 5"),
+    (dict(prompts=[[1], ["a"]]), "prompts holds 'a'"),
+    (dict(prompts=[[1], [1] * CONTEXT]), f"prompts[1] has {CONTEXT} tokens"),
     (dict(slots=0), "slots is 0; give a whole number of at least 1."), (dict(slots=1.5), "slots is 1.5; give a whole"),
     (dict(max_new_tokens=0), "max_new_tokens is 0; give a whole number of at least 1, or one for each of 2 requests."),
     (dict(max_new_tokens=[3, 0]), "max_new_tokens is [3, 0]"), (dict(max_new_tokens=[3]), "max_new_tokens is [3];"),

@@ -103,8 +103,9 @@ class Token:
 class SlowChat:
     """Answers with "a b c d …" until closed; each token waits for permission."""
 
-    def __init__(self, tokens=4, error=None):
-        self.tokens, self.error, self.asked, self.closed, self.resets = tokens, error, [], 0, 0
+    def __init__(self, tokens=4, error=None, after=0):
+        self.tokens, self.error, self.after = tokens, error, after
+        self.asked, self.closed, self.resets = [], 0, 0
         self.go = threading.Semaphore(0)
         self.cache = SimpleNamespace(length=250, bytes_per_token=8_000)
 
@@ -114,9 +115,9 @@ class SlowChat:
 
     def write(self):
         try:
-            if self.error:
-                raise self.error
             for i in range(self.tokens):
+                if self.error and i == self.after:
+                    raise self.error
                 assert self.go.acquire(timeout=10)
                 yield Token(f" <{i}>", i / self.tokens)
         finally:
@@ -183,6 +184,17 @@ def test_a_message_that_is_refused_is_said_and_given_back():
     finish(panel)
     assert "message is too long; shorten it." in panel.status.value
     assert panel.message.value == "Hello" and not panel.send.disabled
+
+
+def test_a_message_whose_answer_was_begun_is_not_given_back():
+    """The chat keeps both, so Enter must not ask again."""
+    chat = SlowChat(error=ValueError("logits hold NaN."), after=2)
+    panel = widgets.ChatPanel(chat, "Hello")
+    panel.send.click()
+    chat.go.release(2)
+    finish(panel)
+    assert "Broken off" in panel.status.value and panel.message.value == "" and not panel.send.disabled
+    assert "Hello" in panel.transcript.value and "&lt;1&gt;" in panel.transcript.value
 
 
 def test_a_message_that_a_real_chat_refuses_is_said_and_the_panel_lives_on():

@@ -45,17 +45,17 @@ def typical_by_scatter(logits, p):
     return logits.masked_fill(torch.zeros_like(behind).scatter(0, order, behind), -torch.inf)
 
 
-def penalised_by_scatter(logits, ids, presence, frequency):
+def presence_frequency_by_scatter(logits, ids, presence, frequency):
     count = torch.zeros_like(logits).scatter_add(1, ids, torch.ones(ids.shape))
     return logits - frequency * count - presence * count.clamp(max=1)
 
 
-def penalised_by_bincount(logits, ids, presence, frequency):
+def presence_frequency_by_bincount(logits, ids, presence, frequency):
     counts = torch.stack([torch.bincount(row, minlength=logits.shape[1]) for row in ids])
     return torch.where(counts > 0, logits - (presence + frequency * counts), logits)
 
 
-def penalised_one_by_one(logits, ids, presence, frequency):
+def presence_frequency_one_by_one(logits, ids, presence, frequency):
     result = logits.clone()
     for b, row in enumerate(ids.tolist()):
         for token in set(row):
@@ -166,7 +166,7 @@ def allowed_by_beginnings(pieces, written, choices):
 
 ANSWERS = {
     "7.1": (typical_token_by_token, typical_by_ranks, typical_by_scatter),
-    "7.2": (penalised_by_scatter, penalised_by_bincount, penalised_one_by_one),
+    "7.2": (presence_frequency_by_scatter, presence_frequency_by_bincount, presence_frequency_one_by_one),
     "7.3": (paged_attention_row_by_row, paged_attention_by_pytorch),
     "7.4": (unpack_q4_0_by_the_gguf_package, unpack_q4_0_by_struct, unpack_q4_0_by_shifts),
     "7.5": (longest_lookup_by_growing, longest_lookup_by_table, longest_lookup_by_windows),

@@ -21,7 +21,7 @@ def from_longest(longest: int, T: int) -> range:
 
 
 def earlier(T: int, n: int) -> range:
-    """Where n tokens may begin so that they do not end with the text, the last first."""
+    """Where n tokens may begin so that they do not end with the text, the latest first."""
     return range(T - n - 1, -1, -1)
 
 
@@ -43,7 +43,7 @@ def looks_up(sizes: Callable = from_longest, starts: Callable = earlier, take: C
 
 
 def cut_short(ids, count, longest):
-    """Looks for ends that are longer than the text."""
+    """Looks for more tokens than the text has."""
     for n in range(longest, 0, -1):
         for start in range(len(ids) - 1, -1, -1):
             if start != len(ids) - n and ids[start:start + n] == ids[-n:]:
@@ -136,31 +136,32 @@ EXERCISE = Exercise(
                 "You begin with one token, and a single token occurs nearly everywhere. Try the longest first: "
                 "range(longest, 0, -1)."),
         Mistake(looks_up(sizes=lambda longest, T: [longest] if longest < T else []),
-                "You look for the longest end alone. When that did not occur before, try the end that is one token "
-                "shorter, and so on down to one."),
+                "You look for the last `longest` tokens alone. Where these did not occur before, try one fewer, and so "
+                "on down to the last token."),
         Mistake(looks_up(sizes=lambda longest, T: range(min(longest, T - 1), 1, -1)),
                 "You never look for the last token alone: range(longest, 1, -1) ends at 2."),
         Mistake(looks_up(sizes=lambda longest, T: range(min(longest - 1, T - 1), 0, -1)),
-                "You begin one token too short: ends of `longest` tokens are looked for as well."),
+                "You begin one token too short: the last `longest` tokens are looked for as well."),
         Mistake(looks_up(sizes=lambda longest, T: from_longest(T, T)),
-                "You let the end be of any length. It has at most `longest` tokens: a long match that lies far back is "
-                "not better than a fresh one."),
+                "More than `longest` tokens are not looked for: a longer match says little more, and the search "
+                "costs."),
         Mistake(looks_up(choose=lambda found: found[-1]),
                 "You take the first occurrence. Asked for is the latest one: look from the end backwards, or go on "
                 "looking and keep the last."),
         Mistake(looks_up(starts=lambda T, n: range(T - n, -1, -1)),
-                "You find the end itself, after which nothing comes. An earlier occurrence begins before len(ids) - "
-                "n."),
+                "You find the last n tokens themselves, after which nothing comes. An earlier occurrence begins before "
+                "len(ids) - n."),
         Mistake(looks_up(starts=lambda T, n: range(T - n - 2, -1, -1)),
-                "You leave out one place: an occurrence may begin at len(ids) - n - 1, one place before the end does."),
+                "You leave out one place: an occurrence may begin at len(ids) - n - 1, one place before the last n "
+                "tokens do."),
         Mistake(looks_up(starts=lambda T, n: range(T - 2 * n, -1, -1)),
-                "You leave out occurrences that overlap with the end. They count: in 4, 4, 4 the end 4, 4 occurred one "
-                "place earlier."),
+                "You leave out occurrences that overlap with the last n tokens. They count: in 4, 4, 4 the last two "
+                "also occurred one place earlier."),
         Mistake(looks_up(starts=lambda T, n: range(T - n - 1, 0, -1)),
                 "You never look at the very beginning: range(..., 0, -1) ends at 1."),
         Mistake(cut_short,
                 "When longest is more than the text has, ids[-n:] is the whole text, and the beginning of the text "
-                "seems to match. An end that occurred before is shorter than the text: n is at most len(ids) - 1."),
+                "seems to match. What occurred before is shorter than the text: n is at most len(ids) - 1."),
         Mistake(never_enough,
                 "You leave out an occurrence after which fewer than `count` tokens come. Propose what there is: up to "
                 "count."),
@@ -179,7 +180,7 @@ EXERCISE = Exercise(
         Mistake(looks_up(take=lambda ids, start, n, count: ids[start + n:count]),
                 "A slice ids[a:b] ends before place b, and your b is a number of tokens: ids[a:a + count]."),
         Mistake(looks_up(take=before_the_end),
-                "Your proposal stops where the text's end begins. It may reach into the end, as far as there are "
+                "Your proposal stops where the last n tokens begin. It may reach into them, as far as there are "
                 "tokens."),
         Mistake(looks_up(take=goes_on),
                 "Where the text ends, you begin again. Propose what there is: up to count tokens."),
@@ -196,8 +197,8 @@ EXERCISE = Exercise(
                 "You write the proposal into the text that you were given. It is a proposal: the model has not "
                 "accepted it."),
     ),
-    hints=("Two loops, one in the other: over how long an end, the longest first, and over where it may have begun, "
-           "the last place first. What stops both?",
+    hints=("Two loops, one in the other: over how many of the last tokens, the most first, and over where they may "
+           "have begun earlier, the latest place first. What stops both?",
            "For n from min(longest, len(ids) - 1) down to 1, and start from len(ids) - n - 1 down to 0: if "
            "ids[start:start + n] == ids[-n:], return ids[start + n:start + n + count]. After both loops, []."),
     properties=(Property("a text that is written again is proposed as it was", forgets),),

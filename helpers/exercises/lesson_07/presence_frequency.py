@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers.exercises.exercise import Exercise, Mistake, Property, generator
 
 
-def penalised(logits: Tensor, ids: Tensor, presence: float, frequency: float) -> Tensor:
+def presence_frequency(logits: Tensor, ids: Tensor, presence: float, frequency: float) -> Tensor:
     lowered = logits.tolist()
     for row, written in zip(lowered, ids.tolist()):
         for token in range(len(row)):
@@ -27,7 +27,7 @@ def how_often(ids: Tensor, V: int) -> Tensor:
 
 def lowers(penalty: Callable = lambda count, presence, frequency: presence * (count > 0) + frequency * count,
            counts: Callable = how_often, apply: Callable = lambda logits, penalty: logits - penalty) -> Callable:
-    """penalised with one thing other than it should be."""
+    """presence_frequency with one thing other than it should be."""
     def answer(logits, ids, presence, frequency):
         return apply(logits, penalty(counts(ids, logits.shape[1]), presence, frequency))
     return answer
@@ -89,8 +89,8 @@ def minds_order(answer) -> str | None:
 
 
 EXERCISE = Exercise(
-    id="7.2", name="penalised", title="Said once, said often", minutes=10,
-    oracle=penalised, cases=draw_rows,
+    id="7.2", name="presence_frequency", title="Said once, said often", minutes=10,
+    oracle=presence_frequency, cases=draw_rows,
     mistakes=(
         Mistake(lowers(lambda count, presence, frequency: (presence + frequency) * (count > 0)),
                 "You count each token once, and frequency is for every time. With logits[row, ids] -= frequency, a "
