@@ -37,10 +37,10 @@ def as_prompts(ids: Iterable, model: "Transformer", name: str = "ids") -> tuple[
     return prompts, several
 
 
-def as_prompt(ids: Iterable, model: "Transformer", name: str) -> list[int]:
-    """The tokens of one text. name: of the function that continues no more than one."""
+def as_prompt(ids: Iterable, model: "Transformer", caller: str) -> list[int]:
+    """The tokens of one text. caller: the function that continues no more than one, by its name."""
     prompts, several = as_prompts(ids, model)
-    require(not several, f"ids holds {len(prompts)} texts; {name} continues one: call it once for each.")
+    require(not several, f"ids holds {len(prompts)} texts; {caller} continues one: call it once for each.")
     return prompts[0]
 
 

@@ -117,9 +117,9 @@ def serve(model: "Transformer", prompts: Iterable, max_new_tokens: int | Sequenc
                     stays[request] = Stay(request, slot, firsts[request], step)
                     del seated[slot]
                     cache.forget(slot)
+                    if 2 * cache.padding_in_front() > cache.length:                 # more is dropped than copied
+                        cache.drop_padding()
                     advance(1)
-            if 2 * cache.padding_in_front() > cache.length:     # more is dropped than copied; all, after a batch
-                cache.drop_padding()
             step, steps = step + 1, steps + 1
     answers = [reply.ids[:reply.sure] for reply in replies]
     return Service(answers, steps, slots, arrivals, [stays[request] for request in sorted(stays)])
